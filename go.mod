@@ -1,0 +1,3 @@
+module github.com/go-shipper/shipper
+
+go 1.26

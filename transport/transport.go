@@ -1,0 +1,69 @@
+// Package transport is a pipe to a host. It knows bytes and command lines,
+// not services. Each way to reach a host is a package below.
+package transport
+
+import (
+	"context"
+	"fmt"
+	"io"
+)
+
+// Conn is an open, authenticated way to one host. Safe for concurrent use.
+type Conn interface {
+	// Run executes one short command line as the remote shell would
+	// (cmd.exe on Windows) and returns when it ended. stdin may be nil.
+	Run(ctx context.Context, line string, stdin io.Reader) (Result, error)
+	// Pipe starts a long-lived program and connects its stdin and stdout.
+	Pipe(ctx context.Context, line string) (Pipe, error)
+	// Close ends all that was started over the connection and frees the
+	// host's resources, within a deadline of its own.
+	Close() error
+}
+
+// Result is what a command left behind. Exit is the 32-bit exit code.
+type Result struct {
+	Exit           int
+	Stdout, Stderr []byte
+}
+
+// Pipe carries whole messages to a program and a byte stream back. One Write
+// arrives in order and whole, but may arrive twice when the wire timed out
+// after delivery: what travels must carry sequence numbers (host/rpc does).
+type Pipe interface {
+	io.ReadWriteCloser
+	// MaxWrite is the largest Write that travels in one piece, in bytes.
+	MaxWrite() int
+}
+
+// Kind sorts failures by what a caller can do.
+type Kind int
+
+// Kinds of transport errors.
+const (
+	Broken      Kind = iota // the exchange failed half-way; ask again
+	Unreachable             // no connection: refused, no route, silent
+	Denied                  // credentials or rights
+	Certificate             // the host's certificate is not trusted
+	Quota                   // the host's limits
+	Gone                    // shell or command no longer exists there
+)
+
+// Error is a failed exchange with a host.
+type Error struct {
+	Kind  Kind
+	Host  string
+	Phase string // dial, identify, authenticate, create, command, send, receive, signal, delete
+	Code  uint32 // WSMan or Win32 code, 0 if none
+	Hint  string
+	Err   error
+}
+
+func (e *Error) Error() string {
+	if e.Code != 0 {
+		return fmt.Sprintf("%s: %s: code %d: %v", e.Host, e.Phase, e.Code, e.Err)
+	}
+	return fmt.Sprintf("%s: %s: %v", e.Host, e.Phase, e.Err)
+}
+
+// Unwrap gives the reason.
+func (e *Error) Unwrap() error { return e.Err }
