@@ -194,6 +194,9 @@ type Install struct {
 	Fenced
 	Release release.Release `json:"release"`
 	Files   []release.File  `json:"files"`
+	// Targets are the content digests of all targets of the release, so that
+	// a host with the files of one can check Release.Digest (Release.Holds).
+	Targets map[string]release.Digest `json:"targets,omitempty"`
 }
 
 // Start configures the idle slot with a revision and starts it. It returns
