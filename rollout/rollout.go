@@ -2,12 +2,37 @@
 // Step takes the time and an event and returns commands; it knows neither
 // WinRM, HTTP, Windows nor a clock, and imports release only. pipeline
 // executes the commands and feeds the events.
+//
+// What pipeline guarantees:
+//   - Begin comes first and once. Events come one at a time; now never goes back.
+//   - Each of start, smoke, shift, prepare, commit, undo, park is answered by
+//     exactly one Done that carries the Command as it was given, also when the
+//     host was reported lost meanwhile. Dones of different hosts come in any order.
+//   - Commands of one host are executed in the order given, one after another.
+//     An undo or park cancels the command under way on that host; its Done
+//     (with an error) still comes. So a shift can never overtake an undo.
+//   - Between watch and unwatch, Counted comes about once a second per host.
+//   - Tick comes at the time of each wake and otherwise about once a second.
+//   - HostLost comes once per host, when reconnecting was given up.
+//
+// What the engine guarantees:
+//   - At most one command is under way per host; only undo and park come on
+//     top of another. A command that is repeated has a new Seq.
+//   - Shift above 0 only after that host's smoke passed; never upwards after a
+//     failed verdict. Prepare only when every host is at 100 %, commit only
+//     when every host is prepared.
+//   - After the first commit there is no undo; before it, every host that was
+//     started is in the end committed, undone or parked, or named in Why as
+//     left to its lease.
+//   - Exactly one finish, as the last command; after it Step returns nothing.
+//     There is no unwatch before it: whoever sees finish stops watching.
 package rollout
 
 import (
 	"time"
 
 	"github.com/go-shipper/shipper/release"
+	"github.com/go-shipper/shipper/rollout/analysis"
 )
 
 // State is how a run stands or ended.
@@ -25,55 +50,76 @@ const (
 	Split      State = "Split"
 )
 
-// Outcome of a judgement. The four are different things.
-type Outcome string
+// Strategies.
+const (
+	Canary    = "canary"
+	BlueGreen = "blue-green"
+)
+
+// What to do where the data does not suffice.
+const (
+	OnInsufficientPause   = "pause"
+	OnInsufficientExtend  = "extend"
+	OnInsufficientFail    = "fail"
+	OnInsufficientPromote = "promoteWithoutEvidence"
+)
+
+// How much goes back when a run fails.
+const (
+	ScopeFleet = "fleet"
+	ScopeBatch = "batch"
+	ScopeHost  = "host"
+)
+
+// Words of judgement, which analysis defines.
+type (
+	Outcome  = analysis.Outcome
+	Signal   = analysis.Signal
+	Counts   = analysis.Counts
+	Instance = analysis.Instance
+	Arm      = analysis.Arm
+)
 
 // Outcomes.
 const (
-	Successful   Outcome = "Successful"
-	FailedSignal Outcome = "Failed"
-	Inconclusive Outcome = "Inconclusive"
-	Errored      Outcome = "Error"
+	Successful   = analysis.Successful
+	FailedSignal = analysis.Failed
+	Inconclusive = analysis.Inconclusive
+	Errored      = analysis.Errored
 )
 
 // Plan is what a run is to do.
 type Plan struct {
 	Strategy         string          // canary | blue-green
-	Batches          [][]string      // host names; the hosts of a batch step together
+	Batches          [][]string      // host names; the hosts of a batch step together; blue-green takes all at once
 	Steps            []Step          // of the first batch
 	LaterSteps       []Step          // of the others; nil: the last weight below 100 and one analysis
 	First            map[string]bool // hosts without a stable slot: they skip steps and join last
-	Bake             time.Duration   // canary at 95, stable at 5; 0: none
+	Bake             time.Duration   // canary at 95, stable at 5, in every batch; 0: none
 	ProgressDeadline time.Duration   // without progress the run fails; 0: none
 	SettleTime       time.Duration   // how long at most a step waits for enough requests
 	Signals          []Signal
-	MinRequests      int64  // of the canary, per step, before a signal can pass
-	OnInsufficient   string // pause | extend | fail | promoteWithoutEvidence
-	NoRollback       bool   // rollback.auto: false: freeze instead of going back
-	Scope            string // fleet | batch | host
+	MinRequests      int64    // of the canary, per step, before a signal can pass; 0: analysis.DefaultMinRequests
+	OnInsufficient   string   // pause | extend | fail | promoteWithoutEvidence; empty: pause
+	NoRollback       bool     // rollback.auto: false: freeze instead of going back
+	Scope            string   // fleet | batch | host; empty: fleet
+	From             Position // takes a parked run on from here; zero: from the beginning
 }
 
-// Step is one of setWeight, pause, analysis.
+// Position names a step, both numbers from 1 as in StepNote. A run that
+// resumes starts and smokes the hosts again, gives earlier batches 100 %,
+// restores the weight that held at the step, and enters it. To go on behind
+// the step (promote), Asked promote follows Begin once the step is entered;
+// Asked promote-full may follow at any time.
+type Position struct{ Batch, Step int }
+
+// Step is exactly one of setWeight, pause, analysis. A timed pause, like the
+// bake, ends by time and then waits until the signals, if there are any, are
+// conclusive: silence is not success.
 type Step struct {
 	SetWeight *release.Weight
 	Pause     *time.Duration // 0: until promoted
 	Analysis  bool           // wait until the signals have a conclusive verdict
-}
-
-// Signal judges canary against limits from the routers' counters, pooled
-// over the hosts of a batch.
-type Signal struct {
-	Name         string
-	Kind         string        // errors | latency
-	MaxRatio     float64       // errors: canary's ratio may not exceed this …
-	MaxDelta     float64       // … nor stable's ratio plus this
-	Percentile   float64       // latency: 0.99
-	MaxLatency   time.Duration // latency: absolute limit, 0: none
-	MaxFactor    float64       // latency: canary ≤ stable × this, 0: none
-	Interval     time.Duration
-	FailureLimit int // failed measurements tolerated
-	MinRequests  int64
-	DryRun       bool
 }
 
 // Event tells the engine what happened.
@@ -88,7 +134,8 @@ type (
 		Command Command
 		Err     error
 	}
-	// Counted brings a fresh look at the counters of a host.
+	// Counted brings a fresh look at the counters of a host. A look that
+	// failed is not sent: the engine notices the silence.
 	Counted struct {
 		Host           string
 		Epoch          string
@@ -101,11 +148,12 @@ type (
 		Host string
 		Err  error
 	}
-	// Asked is a request of a person or of another process.
+	// Asked is a request of a person or of another process. By may be empty.
 	Asked struct{ Kind, By string } // pause | resume | promote | promote-full | abort
 	// Tick says that time passed.
 	Tick struct{}
-	// Interrupted is the controller's own end: Ctrl-C, SIGTERM.
+	// Interrupted is the controller's own end: Ctrl-C, SIGTERM. It parks a
+	// paused run and aborts any other; inside the commit round it is too late.
 	Interrupted struct{ Why string }
 )
 
@@ -117,19 +165,14 @@ func (Asked) event()       {}
 func (Tick) event()        {}
 func (Interrupted) event() {}
 
-// Counts are totals of one slot; the engine takes differences. Latency has
-// the router's log-linear buckets, whose upper bounds are LatencyBounds.
-type Counts struct {
-	Requests, Errors int64
-	Latency          []int64
-}
-
-// Instance identifies the running process of a canary: any change is a failure.
-type Instance struct {
-	State   string
-	PID     uint32
-	Started time.Time
-}
+// Kinds of Asked.
+const (
+	AskPause       = "pause"        // hold the current weight
+	AskResume      = "resume"       // end a pause that was asked for; judge anew where data was missing
+	AskPromote     = "promote"      // end the current step
+	AskPromoteFull = "promote-full" // skip to 100 %, prepare, commit; smoke checks stay
+	AskAbort       = "abort"        // everything back
+)
 
 // Verb names what a command asks for.
 type Verb string
@@ -140,31 +183,34 @@ const (
 	Smoke   Verb = "smoke"   // run all smoke checks on Host
 	Shift   Verb = "shift"   // give the new slot Weight on Host
 	Prepare Verb = "prepare" // Host promises that it can commit
-	Commit  Verb = "commit"  // Host makes the new slot stable
+	Commit  Verb = "commit"  // Host makes the new slot stable; repeated where it failed
 	Undo    Verb = "undo"    // Host goes back to stable; State and Why say how the run ends there
 	Park    Verb = "park"    // Host keeps the new slot running at weight 0 and frees the lock
 	Watch   Verb = "watch"   // feed Counted events of Host from now on
-	Unwatch Verb = "unwatch"
-	Wake    Verb = "wake"   // send a Tick at At
-	Note    Verb = "note"   // write Note into the journal
-	Finish  Verb = "finish" // the run is over: State, Why; nothing else follows
+	Unwatch Verb = "unwatch" // Host went back or was parked: no more Counted
+	Wake    Verb = "wake"    // send a Tick at At
+	Note    Verb = "note"    // write Note into the journal
+	Finish  Verb = "finish"  // the run is over: State, Why; nothing else follows
 )
 
 // Command is what the engine wants done. Commands of one Step may be executed
-// side by side; each of start … park is answered by exactly one Done.
+// side by side; each of start … park is answered by exactly one Done. Seq
+// tells equal commands apart.
 type Command struct {
 	Verb   Verb
+	Seq    int
 	Host   string
 	Weight release.Weight
 	State  State
 	Why    string
 	At     time.Time
-	Note   any // StepNote, MeasurementNote, VerdictNote, PauseNote
+	Note   any // StepNote, MeasurementNote, VerdictNote, PauseNote, WarningNote
 }
 
 // Notes the engine wants in the journal; pipeline turns them into records.
 type (
-	// StepNote tells which step begins.
+	// StepNote tells which step begins. Steps count the plan's steps, the
+	// bake and the shift to 100 %.
 	StepNote struct {
 		Batch, Batches, Step, Steps int
 		What                        string
@@ -176,21 +222,17 @@ type (
 		Outcome        Outcome
 		Why            string
 	}
-	// VerdictNote ends a judgement.
+	// VerdictNote ends a judgement. Evidence is "none" where a step was
+	// passed without any.
 	VerdictNote struct {
 		Outcome   Outcome
 		Signal    string
-		Why, Step string
-		Elapsed   time.Duration
+		Why, Step string        // Step is "2/4", with batches "batch 1/3 step 2/4"
+		Elapsed   time.Duration // since the new revision got its first traffic, else since Begin
 		Evidence  string
 	}
-	// PauseNote tells that the run waits, and for what.
+	// PauseNote tells that the run waits for a person, and for what.
 	PauseNote struct{ Why string }
+	// WarningNote tells something that a person should know.
+	WarningNote struct{ Text string }
 )
-
-// Arm is one side of a measurement.
-type Arm struct {
-	Requests, Errors int64
-	Ratio            float64
-	P50, P99         time.Duration
-}
