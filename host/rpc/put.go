@@ -1,0 +1,113 @@
+package rpc
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// Put sends one content. r gives its encoded bytes from p.Offset on, exactly
+// p.Encoded - p.Offset of them. After a cut ask Have where to go on.
+func (c *Client) Put(ctx context.Context, p Put, r io.Reader) (PutReply, error) {
+	var reply PutReply
+	id, call := c.open(true)
+	call.acked = uint64(p.Offset)
+	if err := c.request(ctx, id, MethodPut, p); err != nil {
+		c.abandon(id)
+		return reply, err
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	sent := make(chan error, 1)
+	go func() {
+		err := c.feed(ctx, id, call, p, r)
+		if err != nil {
+			stop(err) // the host would wait for bytes that never come
+		}
+		sent <- err
+	}()
+	payload, err := c.wait(ctx, id, call)
+	stop(io.ErrClosedPipe) // answered: whatever is not sent yet is not wanted
+	<-sent
+	if err != nil {
+		return reply, err
+	}
+	if err := json.Unmarshal(payload, &reply); err != nil {
+		return reply, fmt.Errorf("decode reply to %s: %w", MethodPut, err)
+	}
+	return reply, nil
+}
+
+// feed cuts r into data frames, never more than the window ahead of the host.
+func (c *Client) feed(ctx context.Context, id uint32, call *pending, p Put, r io.Reader) error {
+	for at := p.Offset; at < p.Encoded; {
+		piece := make([]byte, min(int64(c.out.piece), p.Encoded-at))
+		if _, err := io.ReadFull(r, piece); err != nil {
+			return fmt.Errorf("read content %s at %d of %d: %w", p.Digest.Short(), at, p.Encoded, err)
+		}
+		if err := c.take(ctx, id, call, int64(len(piece))); err != nil {
+			return err
+		}
+		if err := c.out.sendData(ctx, frame{kind: kindData, stream: id, offset: uint64(at), payload: piece}); err != nil {
+			return err
+		}
+		at += int64(len(piece))
+	}
+	return nil
+}
+
+// take gets room in the window and books it on the call, so that it comes
+// back with the acknowledgement or with the call's end.
+func (c *Client) take(ctx context.Context, id uint32, call *pending, n int64) error {
+	if err := c.window.take(ctx, n); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.calls[id] != call {
+		c.window.give(n)
+		return io.ErrClosedPipe
+	}
+	call.sent += n
+	return nil
+}
+
+// window bounds the bytes in flight on a connection.
+type window struct {
+	mu   sync.Mutex
+	used int64
+	wake chan struct{} // closed and replaced when room appears
+}
+
+func (w *window) take(ctx context.Context, n int64) error {
+	for {
+		w.mu.Lock()
+		if w.used+n <= Window {
+			w.used += n
+			w.mu.Unlock()
+			return nil
+		}
+		if w.wake == nil {
+			w.wake = make(chan struct{})
+		}
+		wake := w.wake
+		w.mu.Unlock()
+		select {
+		case <-wake:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (w *window) give(n int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.used -= n
+	if w.wake != nil {
+		close(w.wake)
+		w.wake = nil
+	}
+}
