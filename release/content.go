@@ -4,46 +4,20 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
 
-// ContentDigest is the digest over files: names, sizes and contents in the
-// order of their paths, and nothing of the archive that carried them.
+// ContentDigest is the digest over a set of files: SHA-256 over one line
+// `<path>\x00<size>\x00<sha256>\n` per file, sorted by path. It changes with
+// any name, size or content and with nothing else.
 func ContentDigest(files []File) Digest {
-	sorted := slices.Clone(files)
-	slices.SortFunc(sorted, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
-	h := sha256.New()
+	sorted := slices.SortedFunc(slices.Values(files), func(a, b File) int {
+		return strings.Compare(a.Path, b.Path)
+	})
+	sum := sha256.New()
 	for _, f := range sorted {
-		fmt.Fprintf(h, "%s\x00%d\x00%s\n", f.Path, f.Size, f.SHA256)
+		fmt.Fprintf(sum, "%s\x00%d\x00%s\n", f.Path, f.Size, f.SHA256)
 	}
-	return Digest(hex.EncodeToString(h.Sum(nil)))
-}
-
-// TargetsDigest is the digest of a release that is built for several targets
-// ("windows/amd64" → ContentDigest of its files). Every architecture then
-// runs the same release, and a host that holds the files of one target can
-// still check it. With a single target it is that target's ContentDigest.
-func TargetsDigest(targets map[string]Digest) Digest {
-	names := slices.Sorted(maps.Keys(targets))
-	if len(names) == 1 {
-		return targets[names[0]]
-	}
-	h := sha256.New()
-	for _, name := range names {
-		fmt.Fprintf(h, "%s\x00%s\n", name, targets[name])
-	}
-	return Digest(hex.EncodeToString(h.Sum(nil)))
-}
-
-// Holds reports whether files are the contents of r for one of its targets.
-// targets are the content digests of all of them; empty means that r has a
-// single target.
-func (r Release) Holds(files []File, targets map[string]Digest) bool {
-	own := ContentDigest(files)
-	if len(targets) == 0 {
-		return own == r.Digest
-	}
-	return slices.Contains(slices.Collect(maps.Values(targets)), own) && TargetsDigest(targets) == r.Digest
+	return Digest(hex.EncodeToString(sum.Sum(nil)))
 }
