@@ -8,7 +8,9 @@ import (
 	"github.com/go-shipper/shipper/release"
 )
 
-// File is the whole of shipper.yaml, after loading and defaults.
+// File is the whole of shipper.yaml as it is written. The tags are the one
+// description of its shape: yaml is the key, enum lists the values allowed,
+// scalar:"any" takes numbers and booleans as the text they are written with.
 type File struct {
 	Path         string                  `yaml:"-"`
 	Service      Service                 `yaml:"service"`
@@ -21,24 +23,28 @@ type File struct {
 	Retention    Retention               `yaml:"retention"`
 	Bootstrap    Bootstrap               `yaml:"bootstrap"`
 	Environments map[string]*Environment `yaml:"environments"`
+
+	targets map[string]Target
 }
 
 // Target is the configuration of one environment, overrides merged (maps
-// merge, lists replace): what every verb works on.
+// merge, lists replace) and defaults filled in: what every verb works on.
+// All paths of the controller's side in it are absolute.
 type Target struct {
-	Path        string // of shipper.yaml
-	Environment string
-	Service     Service
-	Build       Build
-	Traffic     Traffic
-	Checks      []Check
-	Rollout     Rollout
-	Analysis    Analysis
-	Rollback    Rollback
-	Retention   Retention
-	Bootstrap   Bootstrap
-	Hosts       []Host
-	Transport   Transport
+	Path        string    `yaml:"-"` // of shipper.yaml
+	Environment string    `yaml:"-"`
+	Service     Service   `yaml:"service"`
+	Build       Build     `yaml:"build"`
+	Traffic     Traffic   `yaml:"traffic"`
+	Checks      []Check   `yaml:"checks"`
+	Rollout     Rollout   `yaml:"rollout"`
+	Analysis    Analysis  `yaml:"analysis"`
+	Rollback    Rollback  `yaml:"rollback"`
+	Retention   Retention `yaml:"retention"`
+	Bootstrap   Bootstrap `yaml:"bootstrap"`
+	Hosts       []Host    `yaml:"hosts"`
+	Transport   Transport `yaml:"transport"`
+	at          positions // of every value, for problems found later
 }
 
 // Service describes the program and the Windows services that run it.
@@ -46,17 +52,17 @@ type Service struct {
 	Name         string            `yaml:"name"`
 	DisplayName  string            `yaml:"displayName"`
 	Description  string            `yaml:"description"`
-	Mode         string            `yaml:"mode"`   // native | console
-	Binary       string            `yaml:"binary"` // name of the executable, without .exe
-	Args         []string          `yaml:"args"`
-	Env          map[string]string `yaml:"env"`
+	Mode         string            `yaml:"mode" enum:"native|console"`
+	Binary       string            `yaml:"binary"` // name of the executable, without .exe; default: name
+	Args         []string          `yaml:"args" scalar:"any"`
+	Env          map[string]string `yaml:"env" scalar:"any"`
 	Secrets      map[string]string `yaml:"secrets"` // NAME: ${env:…} | ${file:…}
 	Files        []FileRef         `yaml:"files"`
-	Account      string            `yaml:"account"`
+	Account      string            `yaml:"account"` // empty: the slot's virtual account
 	Dependencies []string          `yaml:"dependencies"`
 	Recovery     []time.Duration   `yaml:"recovery"`
 	StopTimeout  time.Duration     `yaml:"stopTimeout"`
-	StopSignal   string            `yaml:"stopSignal"`
+	StopSignal   string            `yaml:"stopSignal" enum:"ctrl-break|ctrl-c|stdin-close|http|kill"`
 	StopURL      string            `yaml:"stopURL"`
 	StartTimeout time.Duration     `yaml:"startTimeout"`
 	Ports        Ports             `yaml:"ports"`
@@ -65,34 +71,35 @@ type Service struct {
 // FileRef is a file that travels beside the executable.
 type FileRef struct {
 	From     string `yaml:"from"`
-	To       string `yaml:"to"`
+	To       string `yaml:"to"` // relative, slashes; default: the name of From
 	Template bool   `yaml:"template"`
 }
 
-// Ports are the fixed loopback ports of the slots.
+// Ports are the fixed loopback ports of the slots. Default: the public port
+// plus 10000 and plus 10001.
 type Ports struct {
 	Blue  int `yaml:"blue"`
 	Green int `yaml:"green"`
 }
 
-// Build says how the executables are made. Goreleaser empty and Native false:
-// GoReleaser if there is a .goreleaser.yaml and a GoReleaser, else native.
+// Build says how the executables are made. Goreleaser empty: GoReleaser if
+// there is a .goreleaser.yaml and a GoReleaser, else plain go build.
 type Build struct {
 	Goreleaser string   `yaml:"goreleaser"` // path of the configuration, or "none"
-	Tool       string   `yaml:"tool"`       // path of the goreleaser executable
+	Tool       string   `yaml:"tool"`       // path or name of the goreleaser executable
 	Package    string   `yaml:"package"`    // main package for the native builder, default "."
 	Ldflags    string   `yaml:"ldflags"`
-	Targets    []string `yaml:"targets"` // windows/amd64, windows/arm64
+	Targets    []string `yaml:"targets"` // windows/amd64 …; default: what the hosts of all environments need
 	Prebuilt   string   `yaml:"prebuilt"`
 	Dist       string   `yaml:"dist"` // default dist
 }
 
 // Traffic says who serves the public address.
 type Traffic struct {
-	Router       string        `yaml:"router"` // embedded | none
+	Router       string        `yaml:"router" enum:"embedded|none"`
 	Listen       string        `yaml:"listen"` // public address, ":8080" or "10.0.0.1:8080"
 	DrainTimeout time.Duration `yaml:"drainTimeout"`
-	Boot         string        `yaml:"boot"` // hold | refuse
+	Boot         string        `yaml:"boot" enum:"hold|refuse"`
 }
 
 // Check is a smoke check: exactly one of HTTP and TCP.
@@ -101,27 +108,29 @@ type Check struct {
 	TCP       bool          `yaml:"tcp"`
 	Interval  time.Duration `yaml:"interval"`
 	Timeout   time.Duration `yaml:"timeout"`
-	Successes int           `yaml:"successes"`
-	Deadline  time.Duration `yaml:"deadline"`
+	Successes int           `yaml:"successes"` // in a row
+	Deadline  time.Duration `yaml:"deadline"`  // for the whole check
 }
 
 // Rollout says how traffic moves.
 type Rollout struct {
-	Strategy         string        `yaml:"strategy"` // canary | blue-green
+	Strategy         string        `yaml:"strategy" enum:"canary|blue-green"`
 	Steps            []Step        `yaml:"steps"`
-	LaterSteps       []Step        `yaml:"laterSteps"`
-	Batches          [][]string    `yaml:"batches"` // host names
+	LaterSteps       []Step        `yaml:"laterSteps"` // nil: the last weight below 100 and one analysis
+	Batches          [][]string    `yaml:"batches"`    // host names; default: one batch of all
 	ProgressDeadline time.Duration `yaml:"progressDeadline"`
 	Bake             time.Duration `yaml:"bake"`
 	KeepWarm         time.Duration `yaml:"keepWarm"`
 	ParkFor          time.Duration `yaml:"parkFor"`
 }
 
-// Step is exactly one of SetWeight, Pause and Analysis.
+// Step is exactly one of SetWeight, Pause and Analysis. It is written as
+// `{setWeight: 5}`, `{pause: 30s}`, `{pause: {duration: 30s}}`, `{pause: {}}`
+// or `{analysis: true}`.
 type Step struct {
-	SetWeight *release.Weight // percent, two decimals
-	Pause     *time.Duration  // {} or 0: until promoted
-	Analysis  bool
+	SetWeight *release.Weight `yaml:"setWeight"` // percent, two decimals
+	Pause     *time.Duration  `yaml:"pause"`     // {} or 0: until promoted
+	Analysis  bool            `yaml:"analysis"`
 }
 
 // Analysis says how canary is judged against stable.
@@ -129,27 +138,28 @@ type Analysis struct {
 	Signals            []Signal      `yaml:"signals"`
 	MinRequests        int64         `yaml:"minRequests"`
 	MaxWait            time.Duration `yaml:"maxWait"` // for enough requests in a step
-	OnInsufficientData string        `yaml:"onInsufficientData"`
+	OnInsufficientData string        `yaml:"onInsufficientData" enum:"pause|extend|fail|promoteWithoutEvidence"`
 }
 
 // Signal is a limit on errors or latency of the canary, from the router's counters.
 type Signal struct {
-	Name         string        `yaml:"name"`
+	Name         string        `yaml:"name"` // default: errors or latency
 	Errors       *ErrorLimit   `yaml:"errors"`
 	Latency      *LatencyLimit `yaml:"latency"`
 	Interval     time.Duration `yaml:"interval"`
-	FailureLimit int           `yaml:"failureLimit"`
-	MinRequests  int64         `yaml:"minRequests"`
+	FailureLimit int           `yaml:"failureLimit"` // failed measurements tolerated
+	MinRequests  int64         `yaml:"minRequests"`  // default: that of analysis
 	DryRun       bool          `yaml:"dryRun"`
 }
 
-// ErrorLimit bounds the share of failed requests: 0.01 is one percent.
+// ErrorLimit bounds the share of failed requests: 0.01 is one percent. A
+// limit of 0 does not hold.
 type ErrorLimit struct {
 	Max   float64 `yaml:"max"`   // absolute
 	Above float64 `yaml:"above"` // above stable's
 }
 
-// LatencyLimit bounds a percentile.
+// LatencyLimit bounds a percentile. A limit of 0 does not hold.
 type LatencyLimit struct {
 	Percentile float64       `yaml:"percentile"` // 0.99
 	Max        time.Duration `yaml:"max"`
@@ -159,7 +169,7 @@ type LatencyLimit struct {
 // Rollback says what happens when a signal fails.
 type Rollback struct {
 	Auto  bool          `yaml:"auto"`
-	Scope string        `yaml:"scope"` // fleet | batch | host
+	Scope string        `yaml:"scope" enum:"fleet|batch|host"`
 	Lease time.Duration `yaml:"lease"`
 }
 
@@ -170,34 +180,49 @@ type Retention struct {
 
 // Bootstrap says how the helper may get to a host.
 type Bootstrap struct {
-	Allow []string `yaml:"allow"` // tar, powershell
+	Allow []string `yaml:"allow" enum:"tar|powershell"`
 }
 
-// Environment names hosts and overrides.
+// Environment names hosts and overrides what may differ between environments.
 type Environment struct {
-	Hosts     []Host    `yaml:"hosts"`
-	Transport Transport `yaml:"transport"`
+	Hosts     []Host          `yaml:"hosts"`
+	Transport Transport       `yaml:"transport"`
+	Service   ServiceOverride `yaml:"service"`
+	Traffic   Traffic         `yaml:"traffic"`
+	Checks    []Check         `yaml:"checks"`
+	Rollout   Rollout         `yaml:"rollout"`
+	Analysis  Analysis        `yaml:"analysis"`
+	Rollback  Rollback        `yaml:"rollback"`
 }
 
-// Host is one Windows machine. Name defaults to Address.
+// ServiceOverride is what an environment may say about the service. Its
+// bytes and its name are the same everywhere.
+type ServiceOverride struct {
+	Args    []string          `yaml:"args" scalar:"any"`
+	Env     map[string]string `yaml:"env" scalar:"any"`
+	Account string            `yaml:"account"`
+	Files   []FileRef         `yaml:"files"`
+}
+
+// Host is one Windows machine, written as its address or as a map.
 type Host struct {
-	Name    string            `yaml:"name"`
+	Name    string            `yaml:"name"` // default: address
 	Address string            `yaml:"address"`
 	Port    int               `yaml:"port"` // 0: the transport's
-	Arch    string            `yaml:"arch"` // amd64 | arm64, default amd64
-	Tags    map[string]string `yaml:"tags"`
+	Arch    string            `yaml:"arch" enum:"amd64|arm64"`
+	Tags    map[string]string `yaml:"tags" scalar:"any"`
 }
 
 // Transport says how hosts are reached.
 type Transport struct {
-	Type     string        `yaml:"type"` // winrm | local
+	Type     string        `yaml:"type" enum:"winrm|local"`
 	HTTPS    bool          `yaml:"https"`
-	Port     int           `yaml:"port"` // 0: 5985, 5986 with https
-	Auth     string        `yaml:"auth"` // ntlm | basic
-	User     string        `yaml:"user"`
+	Port     int           `yaml:"port"` // default 5985, 5986 with https
+	Auth     string        `yaml:"auth" enum:"ntlm|basic"`
+	User     string        `yaml:"user"`     // or a reference
 	Password string        `yaml:"password"` // a reference: ${env:…} or ${file:…}
-	CA       string        `yaml:"ca"`
+	CA       string        `yaml:"ca"`       // PEM file
 	Insecure bool          `yaml:"insecure"`
-	Timeout  time.Duration `yaml:"timeout"`
-	Root     string        `yaml:"root"` // local: folder instead of Program Files and ProgramData
+	Timeout  time.Duration `yaml:"timeout"` // to connect
+	Root     string        `yaml:"root"`    // local: folder instead of Program Files and ProgramData
 }

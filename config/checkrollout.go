@@ -1,0 +1,124 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-shipper/shipper/release"
+)
+
+func (c *checker) rollout() {
+	r := c.t.Rollout
+	c.steps("rollout.steps", r.Steps)
+	c.steps("rollout.laterSteps", r.LaterSteps)
+	c.positive("rollout.parkFor", r.ParkFor > 0)
+}
+
+// steps reports weights that do not rise, and weights where no canary is.
+func (c *checker) steps(path string, steps []Step) {
+	last := release.Weight(-1)
+	for i, s := range steps {
+		at := fmt.Sprintf("%s[%d].setWeight", path, i)
+		switch {
+		case s.SetWeight == nil:
+			continue
+		case c.t.Rollout.Strategy != "canary":
+			c.problem(at, "remove the step, or use strategy: canary", "`%s`: strategy %s has no weights", at, c.t.Rollout.Strategy)
+		case *s.SetWeight <= last:
+			c.problem(at, "weights rise from step to step", "`%s`: %v after %v", at, *s.SetWeight, last)
+		}
+		last = *s.SetWeight
+	}
+}
+
+// batches checks that every host is in exactly one.
+func (c *checker) batches() {
+	known, seen := c.t.hostNames(), map[string]bool{}
+	for i, batch := range c.t.Rollout.Batches {
+		at := fmt.Sprintf("rollout.batches[%d]", i)
+		if len(batch) == 0 {
+			c.problem(at, "", "`%s` is empty", at)
+		}
+		for j, host := range batch {
+			at := fmt.Sprintf("%s[%d]", at, j)
+			switch {
+			case seen[host]:
+				c.problem(at, "remove one of the two", "`%s`: host %s is in two batches", at, host)
+			case !slices.Contains(known, host):
+				c.problem(at, suggest(host, known), "`%s`: environment `%s` has no host %s", at, c.t.Environment, shorten(host))
+			}
+			seen[host] = true
+		}
+	}
+	var missing []string
+	for _, host := range known {
+		if !seen[host] {
+			missing = append(missing, host)
+		}
+	}
+	if len(missing) > 0 {
+		c.problem("rollout.batches", "add them to a batch, or remove batches", "`rollout.batches`: no batch has %s", shorten(strings.Join(missing, ", ")))
+	}
+}
+
+func (c *checker) analysis() {
+	a := c.t.Analysis
+	c.positive("analysis.minRequests", a.MinRequests > 0)
+	c.positive("analysis.maxWait", a.MaxWait > 0)
+	names := map[string]bool{}
+	for i, s := range a.Signals {
+		at := fmt.Sprintf("analysis.signals[%d]", i)
+		if (s.Errors == nil) == (s.Latency == nil) {
+			c.problem(at, "write {errors: {above: 0.01}} or {latency: {max: 500ms}}", "`%s`: a signal has exactly one of errors, latency", at)
+			continue
+		}
+		if names[s.Name] {
+			c.problem(at, "give each signal a name of its own", "`%s`: signal %s is there twice", at, shorten(s.Name))
+		}
+		names[s.Name] = true
+		c.signal(at, s)
+	}
+}
+
+func (c *checker) signal(at string, s Signal) {
+	if s.Interval < 100*time.Millisecond {
+		c.problem(at+".interval", "", "`%s.interval` must be at least 100ms", at)
+	}
+	if s.FailureLimit < 0 {
+		c.problem(at+".failureLimit", "", "`%s.failureLimit` must not be negative", at)
+	}
+	c.positive(at+".minRequests", s.MinRequests > 0)
+	if e := s.Errors; e != nil {
+		switch {
+		case !share(e.Max) || !share(e.Above):
+			c.problem(at+".errors", "0.01 is one percent", "`%s.errors`: a share is between 0 and 1", at)
+		case e.Max == 0 && e.Above == 0:
+			c.problem(at+".errors", "write {above: 0.01}: one percentage point above stable", "`%s.errors`: max or above is missing", at)
+		}
+	}
+	if l := s.Latency; l != nil {
+		switch {
+		case l.Percentile <= 0 || l.Percentile >= 1:
+			c.problem(at+".latency.percentile", "0.99 is the 99th percentile", "`%s.latency.percentile` is between 0 and 1", at)
+		case l.Factor != 0 && !(l.Factor >= 1):
+			c.problem(at+".latency.factor", "1.5 allows half as much again as stable", "`%s.latency.factor` is at least 1", at)
+		case l.Max == 0 && l.Factor == 0:
+			c.problem(at+".latency", "write {max: 500ms} or {factor: 1.5}", "`%s.latency`: max or factor is missing", at)
+		}
+	}
+}
+
+// share also refuses NaN, which compares with nothing.
+func share(x float64) bool { return x >= 0 && x <= 1 }
+
+func (c *checker) limits() {
+	if l := c.t.Rollback.Lease; l < time.Second || l > 10*time.Minute {
+		c.problem("rollback.lease", "30s is usual", "`rollback.lease`: %v is not between 1s and 10m", l)
+	}
+	c.positive("retention.releases", c.t.Retention.Releases > 0)
+	if len(c.t.Bootstrap.Allow) == 0 {
+		c.problem("bootstrap.allow", "write [tar, powershell]", "`bootstrap.allow` allows no way to a host")
+	}
+}
