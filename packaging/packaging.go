@@ -11,6 +11,10 @@ import (
 	"github.com/go-shipper/shipper/release"
 )
 
+// Protocol is the version of the manifest's shape that this package writes
+// and the newest it reads.
+const Protocol = 1
+
 // Builder makes the executables of a service.
 type Builder interface {
 	// Name is how the journal and the manifest call the builder.
@@ -21,20 +25,19 @@ type Builder interface {
 
 // BuildRequest says what to build.
 type BuildRequest struct {
-	Dir     string   // the user's module
+	Dir     string   // the user's module, or a folder of it
 	Binary  string   // name of the executable, without .exe
-	Package string   // main package, relative to Dir
-	Ldflags string   // native builder; templates {{.Version}}, {{.Commit}}
+	Package string   // main package for the native builder, relative to Dir, default "."
+	Ldflags string   // native builder; templates {{.Version}}, {{.Commit}}; default DefaultLdflags
 	Targets []string // windows/amd64 …
-	Config  string   // of GoReleaser
-	Tool    string   // goreleaser executable, empty: look it up
-	Dist    string   // folder for the results
-	Version string   // empty: from git
+	Dist    string   // folder for the native builder's results
+	Source  Source   // what is built
 	Log     func(line string)
 }
 
 // Build is what a builder made.
 type Build struct {
+	Builder   string
 	Version   string // semantic, without v
 	Commit    string
 	Time      time.Time // of the commit
@@ -50,6 +53,9 @@ type Artifact struct {
 	Size   int64
 }
 
+// Target is GOOS/GOARCH.
+func (a Artifact) Target() string { return a.GOOS + "/" + a.GOARCH }
+
 // Manifest says what a bundle holds. Target by target: a host gets the files
 // of its own architecture.
 type Manifest struct {
@@ -57,11 +63,11 @@ type Manifest struct {
 	Name      string           `json:"name"`
 	Version   string           `json:"version"`
 	Commit    string           `json:"commit,omitempty"`
-	Time      time.Time        `json:"time"`
+	Time      time.Time        `json:"time"` // of the commit
 	Builder   string           `json:"builder"`
 	Toolchain string           `json:"toolchain,omitempty"`
 	Targets   []TargetManifest `json:"targets"`
-	Digest    release.Digest   `json:"digest"` // over all the above, contents included
+	Digest    release.Digest   `json:"digest"` // release.TargetsDigest over the files of all targets
 }
 
 // TargetManifest is the part of a bundle for one architecture.
@@ -70,4 +76,22 @@ type TargetManifest struct {
 	GOARCH     string         `json:"goarch"`
 	Executable string         `json:"executable"` // path of the main executable inside the release
 	Files      []release.File `json:"files"`      // paths as they lie in the release folder
+}
+
+// Name is GOOS/GOARCH.
+func (t TargetManifest) Name() string { return t.GOOS + "/" + t.GOARCH }
+
+// Release is the identity of what m holds.
+func Release(m Manifest) release.Release {
+	return release.Release{Version: m.Version, Digest: m.Digest}
+}
+
+// TargetDigests are the content digests of the targets, by GOOS/GOARCH: what
+// a host needs beside its own files to check the release's digest.
+func (m Manifest) TargetDigests() map[string]release.Digest {
+	digests := make(map[string]release.Digest, len(m.Targets))
+	for _, t := range m.Targets {
+		digests[t.Name()] = release.ContentDigest(t.Files)
+	}
+	return digests
 }
