@@ -1,0 +1,91 @@
+// Package acl keeps shipper's folders and files from everybody else on the
+// host: SYSTEM and Administrators only, plus what is granted to a slot's
+// account. Elsewhere than on Windows the owner's mode bits do the same.
+package acl
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Access is what an account may do.
+type Access int
+
+// Read includes to execute; Modify includes to write, create and delete.
+const (
+	Read Access = iota
+	Modify
+)
+
+// ErrForeign says that a path is a link or somebody else's: nothing may be
+// trusted to lie there.
+var ErrForeign = errors.New("not owned by the system or its administrators")
+
+// EnsureRoot creates path (its parent must exist or be creatable) for SYSTEM
+// and Administrators only, or protects it again if it exists. A root, parent
+// or direct child that is a reparse point, and a root or child that somebody
+// else owns, is refused with ErrForeign.
+func EnsureRoot(path string) error {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return fmt.Errorf("protect folder: %w", err)
+	}
+	if err := ensureRoot(path); err != nil {
+		return fmt.Errorf("protect folder %s: %w", path, err)
+	}
+	return checkChildren(path)
+}
+
+// Check refuses a path that is a reparse point or owned by somebody else.
+func Check(path string) error {
+	if err := check(path); err != nil {
+		return fmt.Errorf("check %s: %w", path, err)
+	}
+	return nil
+}
+
+// Grant adds account's access to the folder or file, inherited by what lies
+// below. Elsewhere than on Windows slots run as the guard's user, and it does
+// nothing.
+func Grant(path, account string, a Access) error {
+	if err := grant(path, account, a); err != nil {
+		return fmt.Errorf("grant %s access to %s: %w", account, path, err)
+	}
+	return nil
+}
+
+// WriteProtected replaces the file at path by data, atomically and flushed,
+// readable by SYSTEM, Administrators and account ("" for nobody else). The
+// protection is there before the data.
+func WriteProtected(path string, data []byte, account string) error {
+	temp := fmt.Sprintf("%s.%d.tmp", path, time.Now().UnixNano())
+	defer os.Remove(temp) // gone already if all went well
+	f, err := createProtected(temp, account)
+	if err != nil {
+		return fmt.Errorf("write protected file %s: %w", path, err)
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("write protected file %s: %w", path, err)
+	}
+	if err := replace(temp, path); err != nil {
+		return fmt.Errorf("write protected file %s: %w", path, err)
+	}
+	return nil
+}
+
+func checkChildren(root string) error {
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		return fmt.Errorf("check folder: %w", err)
+	}
+	for _, e := range entries {
+		if err := Check(filepath.Join(root, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,9 @@
+//go:build !windows && !linux
+
+package scm
+
+import "errors"
+
+func ownsPort(int, int) (bool, error) {
+	return false, errors.New("find the owner of a port: not supported on this system")
+}

@@ -1,0 +1,48 @@
+//go:build !windows
+
+package tree
+
+import (
+	"os"
+	"syscall"
+)
+
+// held: the process group's number is the program's own.
+type held struct{}
+
+func (t *Tree) start() error {
+	if t.cmd.SysProcAttr == nil {
+		t.cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	t.cmd.SysProcAttr.Setpgid = true
+	dieWithParent(t.cmd.SysProcAttr)
+	return t.cmd.Start()
+}
+
+func (held) signal(pid int, s Signal) error {
+	if s == CtrlC {
+		return syscall.Kill(pid, syscall.SIGINT)
+	}
+	return syscall.Kill(pid, syscall.SIGTERM)
+}
+
+// kill counts the descendants first: one that left the group is lost from
+// sight once its parent is gone.
+func (held) kill(pid int) {
+	table, _ := Snapshot()
+	strays := table.Descendants(pid)
+	_ = syscall.Kill(-pid, syscall.SIGKILL)
+	for _, p := range strays {
+		_ = syscall.Kill(p, syscall.SIGKILL)
+	}
+}
+
+// end clears what the program left in its group.
+func (held) end(pid int) { _ = syscall.Kill(-pid, syscall.SIGKILL) }
+
+func exitCode(s *os.ProcessState) uint32 {
+	if ws, ok := s.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return 128 + uint32(ws.Signal())
+	}
+	return uint32(s.ExitCode())
+}
