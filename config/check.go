@@ -69,7 +69,7 @@ func (c *checker) service() {
 		c.problem("service.stopURL", "write a path on the slot's own port, like /shutdown", "`service.stopURL`: %q is no path", shorten(s.StopURL))
 	}
 	if len(s.Recovery) > 10 {
-		c.problem("service.recovery", "", "`service.recovery`: at most 10 restarts")
+		c.problem("service.recovery", "remove some", "`service.recovery`: at most 10 restarts")
 	}
 	c.positive("service.stopTimeout", s.StopTimeout > 0)
 	c.positive("service.startTimeout", s.StartTimeout > 0)
@@ -83,9 +83,11 @@ func serviceName(s string) bool {
 
 func (c *checker) positive(path string, ok bool) {
 	if !ok {
-		c.problem(path, "", "`%s` must be above 0", path)
+		c.problem(path, "remove the line to get the default", "`%s` must be above 0", path)
 	}
 }
+
+const nameHint = "use letters, digits and underscores"
 
 // secrets keeps references where they are safe: never in arguments, never in
 // the registry key of a native service.
@@ -100,7 +102,7 @@ func (c *checker) secrets() {
 	for name, value := range s.Env {
 		at := dot("service.env", name)
 		if !envRule.MatchString(name) {
-			c.problem(at, "", "`service.env`: %q is no name of a variable", shorten(name))
+			c.problem(at, nameHint, "`service.env`: %q is no name of a variable", shorten(name))
 		}
 		if hasRef(value) {
 			c.problem(at, "move "+name+" to service.secrets", "`%s`: a secret must not stand in env", at)
@@ -109,7 +111,7 @@ func (c *checker) secrets() {
 	for name, ref := range s.Secrets {
 		at := dot("service.secrets", name)
 		if !envRule.MatchString(name) {
-			c.problem(at, "", "`service.secrets`: %q is no name of a variable", shorten(name))
+			c.problem(at, nameHint, "`service.secrets`: %q is no name of a variable", shorten(name))
 		}
 		if _, both := s.Env[name]; both {
 			c.problem(at, "remove one of the two", "`%s` stands in service.env too", at)
@@ -180,6 +182,9 @@ func address(s string) bool {
 func (c *checker) ports(listen string) {
 	p := c.t.Service.Ports
 	if p == (Ports{}) {
+		if listen != "" {
+			return // derived from it, and it is wrong
+		}
 		c.problem("service.ports", "add ports: {blue: 18080, green: 18081} under service:", "`service.ports` is missing")
 		return
 	}
@@ -221,21 +226,23 @@ func (c *checker) hosts() {
 		c.problem("hosts", "add hosts: [web1.example.com]", "environment `%s` has no hosts", c.t.Environment)
 	}
 	if len(c.t.Hosts) > maxHosts {
-		c.problem("hosts", "", "environment `%s` has more than %d hosts", c.t.Environment, maxHosts)
+		c.problem("hosts", "make two environments of it", "environment `%s` has more than %d hosts", c.t.Environment, maxHosts)
 	}
 	names, addresses := map[string]bool{}, map[string]bool{}
 	for i, h := range c.t.Hosts {
 		at := fmt.Sprintf("hosts[%d]", i)
 		end := strings.ToLower(net.JoinHostPort(h.Address, strconv.Itoa(h.Port)))
 		switch {
+		case h.Address == "":
+			c.problem(at, "write web1.example.com, or {name: web1, address: 10.0.0.1}", "`%s`: address is missing", at)
 		case !hostAddress(h.Address):
 			c.problem(at, "write a name or an IP address; the port goes to port:", "`%s`: %q is no address of a host", at, shorten(h.Address))
 		case names[strings.ToLower(h.Name)]:
 			c.problem(at, "give each host a name of its own", "`%s`: host %s is there twice", at, h.Name)
-		case addresses[end]:
+		case addresses[end] && c.t.Transport.Type != "local":
 			c.problem(at, "remove one of the two", "`%s`: address %s is there twice", at, h.Address)
 		case len(h.Name) > 255:
-			c.problem(at+".name", "", "`%s.name` is too long", at)
+			c.problem(at+".name", "use a short one", "`%s.name` is too long", at)
 		}
 		names[strings.ToLower(h.Name)], addresses[end] = true, true
 		c.port(at+".port", h.Port)
@@ -252,7 +259,7 @@ func hostAddress(s string) bool {
 
 func (c *checker) port(path string, n int) {
 	if n < 0 || n > 65535 {
-		c.problem(path, "", "`%s`: %d is no port", path, n)
+		c.problem(path, "use a port from 1 to 65535", "`%s`: %d is no port", path, n)
 	}
 }
 

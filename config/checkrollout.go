@@ -35,11 +35,14 @@ func (c *checker) steps(path string, steps []Step) {
 
 // batches checks that every host is in exactly one.
 func (c *checker) batches() {
+	if _, written := c.at.places["rollout.batches"]; !written {
+		return
+	}
 	known, seen := c.t.hostNames(), map[string]bool{}
 	for i, batch := range c.t.Rollout.Batches {
 		at := fmt.Sprintf("rollout.batches[%d]", i)
 		if len(batch) == 0 {
-			c.problem(at, "", "`%s` is empty", at)
+			c.problem(at, "name hosts in it, or remove it", "`%s` is empty", at)
 		}
 		for j, host := range batch {
 			at := fmt.Sprintf("%s[%d]", at, j)
@@ -84,12 +87,12 @@ func (c *checker) analysis() {
 
 func (c *checker) signal(at string, s Signal) {
 	if s.Interval < 100*time.Millisecond {
-		c.problem(at+".interval", "", "`%s.interval` must be at least 100ms", at)
+		c.problem(at+".interval", "5s is usual", "`%s.interval` must be at least 100ms", at)
 	}
 	if s.FailureLimit < 0 {
-		c.problem(at+".failureLimit", "", "`%s.failureLimit` must not be negative", at)
+		c.problem(at+".failureLimit", "0 tolerates no failed measurement", "`%s.failureLimit` must not be negative", at)
 	}
-	c.positive(at+".minRequests", s.MinRequests > 0)
+	c.positive(at+".minRequests", s.MinRequests > 0 || s.MinRequests == c.t.Analysis.MinRequests)
 	if e := s.Errors; e != nil {
 		switch {
 		case !share(e.Max) || !share(e.Above):

@@ -106,7 +106,7 @@ func shape(t reflect.Type) (keys []string, fields []int) {
 // pairs calls each for every key and value of a mapping; keys come once.
 func (d *decoder) pairs(n *yaml.Node, path string, each func(key, value *yaml.Node)) {
 	if n.Kind != yaml.MappingNode {
-		d.problem(path, "", "%s: want a map of keys and values, got %s", name(path), describe(n))
+		d.problem(path, "write lines like `key: value` under it", "%s: want a map of keys and values, got %s", name(path), describe(n))
 		return
 	}
 	seen := map[string]bool{}
@@ -116,7 +116,7 @@ func (d *decoder) pairs(n *yaml.Node, path string, each func(key, value *yaml.No
 		switch {
 		case key.Kind != yaml.ScalarNode:
 			d.at.places[path+"[?]"] = place{key.Line, key.Column}
-			d.report(path+"[?]", "", "%s: a key must be a word", name(path))
+			d.report(path+"[?]", "write a word before the colon", "%s: a key must be a word", name(path))
 		case seen[key.Value]:
 			d.at.places[at+"[again]"] = place{key.Line, key.Column}
 			d.report(at+"[again]", "remove one of the two", "duplicate key `%s`", key.Value)
@@ -130,6 +130,10 @@ func (d *decoder) pairs(n *yaml.Node, path string, each func(key, value *yaml.No
 func (d *decoder) unknown(key *yaml.Node, keys []string, path string) {
 	at := dot(path, key.Value)
 	d.at.places[at] = place{key.Line, key.Column}
+	if key.Value == "<<" {
+		d.report(at, "write the values out; an environment names only what it overrides", "merge keys are not supported")
+		return
+	}
 	if later(at) {
 		d.report(at, "remove the key", "`%s` is not part of this version", at)
 		return
@@ -168,7 +172,7 @@ func (d *decoder) section(n *yaml.Node, path string) bool {
 
 func (d *decoder) list(n *yaml.Node, v reflect.Value, path string, tag reflect.StructTag) {
 	if n.Kind != yaml.SequenceNode {
-		hint := ""
+		hint := "write each item on a line of its own, after a dash"
 		if n.Kind == yaml.ScalarNode {
 			hint = fmt.Sprintf("write a list: [%s]", n.Value)
 		}
@@ -183,7 +187,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, path string, tag reflect.S
 
 func (d *decoder) scalar(n *yaml.Node, v reflect.Value, path string, tag reflect.StructTag) {
 	if n.Kind != yaml.ScalarNode || isNull(n) {
-		d.problem(path, "", "%s: want %s, got %s", name(path), wanted(v), describe(n))
+		d.problem(path, "write "+wanted(v)+", or remove the line", "%s: want %s, got %s", name(path), wanted(v), describe(n))
 		return
 	}
 	switch v.Kind() {
@@ -197,13 +201,13 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, path string, tag reflect
 	case reflect.Float64:
 		x, err := strconv.ParseFloat(n.Value, 64)
 		if err != nil || n.Tag != "!!int" && n.Tag != "!!float" {
-			d.problem(path, "", "%s: want a number, got %s", name(path), describe(n))
+			d.problem(path, "write digits, like 0.5", "%s: want a number, got %s", name(path), describe(n))
 		}
 		v.SetFloat(x)
 	default:
 		x, err := strconv.ParseInt(n.Value, 10, 32)
 		if err != nil || n.Tag != "!!int" {
-			d.problem(path, "", "%s: want a whole number, got %s", name(path), describe(n))
+			d.problem(path, "write digits, like 5", "%s: want a whole number, got %s", name(path), describe(n))
 		}
 		v.SetInt(x)
 	}
@@ -230,7 +234,7 @@ func (d *decoder) duration(n *yaml.Node, v reflect.Value, path string) {
 	case n.Kind != yaml.ScalarNode || err != nil:
 		d.problem(path, "write a number and a unit, like 30s, 10m or 24h", "%s: want a duration, got %s", name(path), describe(n))
 	case x < 0:
-		d.problem(path, "", "%s: %s is negative", name(path), n.Value)
+		d.problem(path, "remove the minus", "%s: %s is negative", name(path), n.Value)
 	}
 	v.SetInt(int64(x))
 }

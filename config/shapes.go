@@ -45,7 +45,7 @@ func (s *Step) decodeNode(d *decoder, n *yaml.Node, path string) {
 
 func (d *decoder) weight(n *yaml.Node, path string) *release.Weight {
 	if n.Kind != yaml.ScalarNode {
-		d.problem(path, "", "%s: want a percentage, got %s", name(path), describe(n))
+		d.problem(path, "write a number, like 5 or 2.5", "%s: want a percentage, got %s", name(path), describe(n))
 		return nil
 	}
 	w, err := release.ParseWeight(n.Value)

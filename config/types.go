@@ -97,7 +97,7 @@ type Build struct {
 // Traffic says who serves the public address.
 type Traffic struct {
 	Router       string        `yaml:"router" enum:"embedded|none"`
-	Listen       string        `yaml:"listen"` // public address, ":8080" or "10.0.0.1:8080"
+	Listen       string        `yaml:"listen" scalar:"any"` // public address, ":8080" or "10.0.0.1:8080"
 	DrainTimeout time.Duration `yaml:"drainTimeout"`
 	Boot         string        `yaml:"boot" enum:"hold|refuse"`
 }
