@@ -108,9 +108,9 @@ type Plan struct {
 
 // Position names a step, both numbers from 1 as in StepNote. A run that
 // resumes starts and smokes the hosts again, gives earlier batches 100 %,
-// restores the weight that held at the step, and enters it. To go on behind
-// the step (promote), Asked promote follows Begin once the step is entered;
-// Asked promote-full may follow at any time.
+// restores the weight that held before the step, and enters it. To go on
+// behind a step (promote) name the next one; for promote-full ask for it any
+// time after Begin.
 type Position struct{ Batch, Step int }
 
 // Step is exactly one of setWeight, pause, analysis. A timed pause, like the

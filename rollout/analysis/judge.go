@@ -1,0 +1,165 @@
+package analysis
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+const (
+	// staleAfter without a look at a host its data counts as missing.
+	staleAfter = 10 * time.Second
+	// recentFactor times the needed requests make a recent window: large
+	// enough to judge, small enough that a canary which turns bad after an
+	// hour is not hidden by the good hour.
+	recentFactor = 4
+)
+
+// Judge pools the looks at the hosts of one batch and judges them by its
+// signals. Feed Observe as looks come, call Verdict as time passes, and Begin
+// with every change of weight. It is not safe for concurrent use.
+type Judge struct {
+	signals []*gauge
+	hosts   []string
+	looks   differ
+	seen    map[string]time.Time
+	whole   window // since Begin
+	streak  streak
+	failed  *Verdict // stays until Begin
+}
+
+// gauge is a signal with its measurements since Begin.
+type gauge struct {
+	Signal
+	recent   window
+	last     time.Time
+	failures int
+	latest   Measurement
+}
+
+// NewJudge judges hosts by signals; minRequests holds for signals without
+// their own, 0 is DefaultMinRequests.
+func NewJudge(signals []Signal, minRequests int64, hosts []string) *Judge {
+	j := &Judge{hosts: slices.Clone(hosts), looks: differ{}, seen: map[string]time.Time{}}
+	for _, s := range signals {
+		if s.MinRequests == 0 {
+			s.MinRequests = minRequests
+		}
+		if s.MinRequests == 0 {
+			s.MinRequests = DefaultMinRequests
+		}
+		j.signals = append(j.signals, &gauge{Signal: s})
+	}
+	return j
+}
+
+// Begin forgets the evidence: a new step has its own.
+func (j *Judge) Begin(now time.Time) {
+	j.whole, j.streak, j.failed = window{}, streak{}, nil
+	for _, g := range j.signals {
+		*g = gauge{Signal: g.Signal, last: now}
+	}
+	for _, h := range j.hosts {
+		j.seen[h] = now
+	}
+}
+
+// Observe takes a look at a host of the batch.
+func (j *Judge) Observe(now time.Time, host string, l Look) {
+	canary, stable := j.looks.add(host, l)
+	j.seen[host] = now
+	j.whole.plus(canary, stable)
+	j.streak.add(canary, stable)
+	for _, g := range j.signals {
+		g.recent.plus(canary, stable)
+	}
+}
+
+// Verdict measures the signals that are due and says what follows.
+func (j *Judge) Verdict(now time.Time) Verdict {
+	if j.failed != nil {
+		v := *j.failed
+		v.Measured = nil
+		return v
+	}
+	v := j.measure(now)
+	if v.Outcome == Failed {
+		j.failed = &v
+	}
+	return v
+}
+
+func (j *Judge) measure(now time.Time) Verdict {
+	v := Verdict{Requests: j.whole.canary.Requests}
+	if why, dead := j.streak.dead(); dead {
+		v.Outcome, v.Signal, v.Why = Failed, Errors, why
+		return v
+	}
+	stale := j.stale(now)
+	for _, g := range j.signals {
+		if now.Sub(g.last) >= g.Interval {
+			v.Measured = append(v.Measured, g.measure(now, &j.whole, stale))
+		}
+	}
+	j.sum(&v)
+	return v
+}
+
+// sum puts the latest measurements together: the worst one speaks.
+func (j *Judge) sum(v *Verdict) {
+	v.Outcome, v.Why = Inconclusive, "no signal decides"
+	rank := -1
+	for _, g := range j.signals {
+		if g.DryRun {
+			continue
+		}
+		outcome, why := g.stand()
+		if r := slices.Index([]Outcome{Successful, Inconclusive, Errored, Failed}, outcome); r > rank {
+			rank, v.Outcome, v.Signal, v.Why = r, outcome, g.Name, why
+		}
+	}
+}
+
+// stale names the first host that has been silent for too long.
+func (j *Judge) stale(now time.Time) string {
+	for _, h := range j.hosts {
+		if silent := now.Sub(j.seen[h]); silent > staleAfter {
+			return fmt.Sprintf("no counters from %s for %s", h, silent.Round(time.Second))
+		}
+	}
+	return ""
+}
+
+// measure judges the whole step and, whenever it is full, the recent window.
+func (g *gauge) measure(now time.Time, whole *window, stale string) Measurement {
+	m := g.judge(whole)
+	if g.recent.canary.Requests >= recentFactor*g.MinRequests {
+		if r := g.judge(&g.recent); m.Outcome != Failed && r.Outcome == Failed {
+			m = r
+			m.Why += " of late"
+		}
+		g.recent = window{}
+	}
+	if stale != "" && m.Outcome != Failed {
+		m.Outcome, m.Why = Errored, stale
+	}
+	if m.Outcome == Failed {
+		g.failures++
+	}
+	g.last, g.latest = now, m
+	return m
+}
+
+// stand is what the signal says now: failed measurements within the limit
+// prove nothing in either direction.
+func (g *gauge) stand() (Outcome, string) {
+	switch {
+	case g.latest.Outcome == "":
+		return Inconclusive, g.Name + " is not measured yet"
+	case g.failures > g.FailureLimit:
+		return Failed, g.latest.Why
+	case g.latest.Outcome == Failed:
+		return Inconclusive, fmt.Sprintf("%s (failed measurement %d, %d tolerated)", g.latest.Why, g.failures, g.FailureLimit)
+	}
+	return g.latest.Outcome, g.latest.Why
+}
