@@ -47,7 +47,7 @@ const (
 	DefaultAuth             = "ntlm"
 	DefaultPort             = 5985
 	DefaultPortHTTPS        = 5986
-	DefaultTimeout          = 30 * time.Second
+	DefaultTimeout          = 10 * time.Second
 	DefaultArch             = "amd64"
 	slotPortOffset          = 10000
 )

@@ -1,0 +1,83 @@
+package journal
+
+import (
+	"time"
+
+	"github.com/go-shipper/shipper/release"
+)
+
+// ServiceState is what one host says about a service (TypeServiceState), or
+// why it says nothing.
+type ServiceState struct {
+	Known       bool                       `json:"known"` // false: nothing of it there
+	Environment string                     `json:"environment,omitempty"`
+	Stable      release.Slot               `json:"stable,omitempty"`
+	Slots       map[release.Slot]SlotState `json:"slots,omitempty"`
+	Lock        *Lock                      `json:"lock,omitempty"`
+	LastRun     *RunState                  `json:"lastRun,omitempty"`
+	Kept        []Kept                     `json:"kept,omitempty"`
+	WarmSeconds float64                    `json:"warmSeconds,omitempty"` // the idle slot stays warm
+	Behind      bool                       `json:"behind,omitempty"`      // not on the release of the others
+	Frozen      string                     `json:"frozen,omitempty"`
+	Notes       []string                   `json:"notes,omitempty"`
+	Error       string                     `json:"error,omitempty"`
+}
+
+// SlotState is one slot as it is.
+type SlotState struct {
+	Release release.Release `json:"release"`
+	State   string          `json:"state"` // running, stopped, …
+	PID     uint32          `json:"pid,omitempty"`
+	Port    int             `json:"port,omitempty"`
+	Weight  release.Weight  `json:"weight"`
+}
+
+// Lock says who works on the service.
+type Lock struct {
+	Run              string    `json:"run,omitempty"`
+	Verb             string    `json:"verb,omitempty"`
+	Owner            string    `json:"owner"`
+	Address          string    `json:"address,omitempty"`
+	Since            time.Time `json:"since"`
+	RemainingSeconds float64   `json:"remainingSeconds,omitempty"` // of the lease
+	Message          string    `json:"message,omitempty"`
+	Manual           bool      `json:"manual,omitempty"` // held until released
+}
+
+// RunState is how the latest run stands on a host.
+type RunState struct {
+	ID      string          `json:"id"`
+	Verb    string          `json:"verb"`
+	State   string          `json:"state"`
+	Phase   string          `json:"phase,omitempty"`
+	Release release.Release `json:"release"`
+	Why     string          `json:"why,omitempty"`
+	Since   time.Time       `json:"since"`
+}
+
+// Kept is a revision that a host can still go back to.
+type Kept struct {
+	Release   release.Release `json:"release"`
+	Revision  release.Digest  `json:"revision"`
+	Committed time.Time       `json:"committed"`
+	Rejected  bool            `json:"rejected,omitempty"`
+}
+
+// Pruned tells what a prune removed from a host (TypePruned).
+type Pruned struct {
+	Removed []string `json:"removed"`
+	Kept    []string `json:"kept"`
+	Bytes   int64    `json:"bytes"`
+	DryRun  bool     `json:"dryRun,omitempty"`
+}
+
+// Checked tells what one environment of a valid configuration says (TypeChecked).
+type Checked struct {
+	Environment string   `json:"environment"`
+	Service     string   `json:"service"`
+	Listen      string   `json:"listen,omitempty"`
+	Strategy    string   `json:"strategy"`
+	Steps       []string `json:"steps,omitempty"`
+	Hosts       []string `json:"hosts"`
+	Transport   string   `json:"transport"`
+}
