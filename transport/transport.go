@@ -3,9 +3,11 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // Conn is an open, authenticated way to one host. Safe for concurrent use.
@@ -14,6 +16,7 @@ type Conn interface {
 	// (cmd.exe on Windows) and returns when it ended. stdin may be nil.
 	Run(ctx context.Context, line string, stdin io.Reader) (Result, error)
 	// Pipe starts a long-lived program and connects its stdin and stdout.
+	// ctx bounds the start only; the program runs until Close.
 	Pipe(ctx context.Context, line string) (Pipe, error)
 	// Close ends all that was started over the connection and frees the
 	// host's resources, within a deadline of its own.
@@ -29,6 +32,9 @@ type Result struct {
 // Pipe carries whole messages to a program and a byte stream back. One Write
 // arrives in order and whole, but may arrive twice when the wire timed out
 // after delivery: what travels must carry sequence numbers (host/rpc does).
+//
+// Read ends with io.EOF when the program ended with exit code 0, and with
+// *Exited when with another. Close ends the program and what it started.
 type Pipe interface {
 	io.ReadWriteCloser
 	// MaxWrite is the largest Write that travels in one piece, in bytes.
@@ -67,3 +73,13 @@ func (e *Error) Error() string {
 
 // Unwrap gives the reason.
 func (e *Error) Unwrap() error { return e.Err }
+
+// Exited is the end of a program behind a Pipe that did not end well.
+type Exited struct {
+	Code   int
+	Stderr []byte // the last 4 KiB
+}
+
+func (e *Exited) Error() string {
+	return strings.TrimSpace(fmt.Sprintf("program ended with exit code %d: %s", e.Code, bytes.TrimSpace(e.Stderr)))
+}
