@@ -1,0 +1,188 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/release"
+)
+
+// Bounds of decoding: what a hostile stream may make the guard allocate.
+const maxWindow = 32 << 20
+
+// Put receives a content. What arrives is kept encoded, so that a push that
+// was cut goes on where it stopped; a content that turns out wrong is removed
+// and must be sent again from the start.
+func (s *Store) Put(ctx context.Context, p rpc.Put, r io.Reader) (rpc.PutReply, error) {
+	if err := checkPut(p); err != nil {
+		return rpc.PutReply{}, err
+	}
+	free, err := s.hold(ctx, p.Digest)
+	if err != nil {
+		return rpc.PutReply{}, err
+	}
+	defer free()
+	if s.find(p.Digest) != "" {
+		return rpc.PutReply{Complete: true, Have: p.Encoded}, nil
+	}
+	part := s.partName(p)
+	have, err := s.receive(ctx, p, part, r)
+	if err != nil {
+		return rpc.PutReply{Have: have}, problem(err, "receive content "+p.Digest.Short())
+	}
+	if err := s.complete(ctx, p, part); err != nil {
+		os.Remove(part)
+		return rpc.PutReply{}, problem(err, "store content "+p.Digest.Short())
+	}
+	return rpc.PutReply{Complete: true, Have: have}, nil
+}
+
+func checkPut(p rpc.Put) error {
+	if _, err := release.ParseDigest(string(p.Digest)); err != nil {
+		return rpc.Errorf(rpc.CodeFailed, "", "%v", err)
+	}
+	if p.Encoding != "" && p.Encoding != "zstd" {
+		return rpc.Errorf(rpc.CodeUnsupported, "upgrade shipper on the host", "unknown encoding %q", p.Encoding)
+	}
+	if p.Size < 0 || p.Offset < 0 || p.Offset > p.Encoded || p.Encoding == "" && p.Size != p.Encoded {
+		return rpc.Errorf(rpc.CodeFailed, "", "put of %d bytes, %d encoded, from %d on", p.Size, p.Encoded, p.Offset)
+	}
+	return nil
+}
+
+// partName tells pieces of different encodings apart: they never mix.
+func (s *Store) partName(p rpc.Put) string {
+	encoding := p.Encoding
+	if encoding == "" {
+		encoding = "raw"
+	}
+	return fmt.Sprintf("%s.%s.%d.part", s.content(p.Digest), encoding, p.Encoded)
+}
+
+// partial is how much of d arrived before.
+func (s *Store) partial(d release.Digest) int64 {
+	parts, _ := filepath.Glob(s.content(d) + ".*.part") // the pattern is well-formed
+	if len(parts) != 1 {
+		return 0
+	}
+	info, err := os.Stat(parts[0])
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// receive appends to the part, flushes it, and returns its length.
+func (s *Store) receive(ctx context.Context, p rpc.Put, part string, r io.Reader) (int64, error) {
+	if p.Offset == 0 {
+		s.forgetParts(p.Digest)
+	}
+	f, err := os.OpenFile(part, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	end, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, err
+	}
+	if p.Offset > end {
+		return end, rpc.Errorf(rpc.CodeConflict, "ask again what the host has",
+			"content %s: %d bytes are here, not %d", p.Digest.Short(), end, p.Offset)
+	}
+	if err := f.Truncate(p.Offset); err != nil {
+		return end, err
+	}
+	if _, err := f.Seek(p.Offset, io.SeekStart); err != nil {
+		return end, err
+	}
+	n, err := io.Copy(sink{s, f}, reader{ctx, io.LimitReader(r, p.Encoded-p.Offset)})
+	if err == nil && p.Offset+n < p.Encoded {
+		err = io.ErrUnexpectedEOF
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return p.Offset + n, err
+}
+
+func (s *Store) forgetParts(d release.Digest) {
+	parts, _ := filepath.Glob(s.content(d) + ".*.part") // the pattern is well-formed
+	for _, part := range parts {
+		os.Remove(part)
+	}
+}
+
+// complete decodes the part, verifies it and gives it its name.
+func (s *Store) complete(ctx context.Context, p rpc.Put, part string) error {
+	tmp := s.content(p.Digest) + ".tmp"
+	defer os.Remove(tmp)
+	in, err := os.Open(part)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	var from io.Reader = in
+	if p.Encoding == "zstd" {
+		d, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(uint64(maxWindow)*2))
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		from = d
+	}
+	if err := s.copyVerified(ctx, from, tmp, release.File{Path: p.Digest.Short(), Size: p.Size, SHA256: p.Digest}); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, s.content(p.Digest)); err != nil {
+		return err
+	}
+	in.Close() // before the removal: Windows keeps open files
+	os.Remove(part)
+	return syncDir(s.staging())
+}
+
+// copyVerified writes want's bytes to a new file at path, flushed; anything
+// but exactly these bytes is an error with CodeVerification.
+func (s *Store) copyVerified(ctx context.Context, from io.Reader, path string, want release.File) (err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o700) // executable, where modes count
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closed := f.Close(); err == nil {
+			err = closed
+		}
+	}()
+	sum := sha256.New()
+	n, err := io.Copy(io.MultiWriter(sink{s, f}, sum), reader{ctx, io.LimitReader(from, want.Size+1)})
+	if err != nil {
+		if strings.HasPrefix(err.Error(), "zstd") || n > want.Size {
+			return rpc.Errorf(rpc.CodeVerification, "push again", "%s: %v", want.Path, err)
+		}
+		return err
+	}
+	if err := compare(want, n, sum.Sum(nil)); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+func compare(want release.File, size int64, sum []byte) error {
+	got := release.Digest(hex.EncodeToString(sum))
+	if size != want.Size || got != want.SHA256 {
+		return rpc.Errorf(rpc.CodeVerification, "push again", "%s: %d bytes with digest %s, want %d with %s",
+			want.Path, size, got.Short(), want.Size, want.SHA256.Short())
+	}
+	return nil
+}
