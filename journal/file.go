@@ -1,0 +1,119 @@
+package journal
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// File is a run's journal on disk. One process writes it; it is not safe for
+// concurrent use.
+type File struct {
+	f       *os.File
+	records []Record
+	have    map[int64]bool
+	last    int64
+}
+
+// Open opens or creates the journal at path, readable by its owner only, and
+// cuts off a last line that a crash left torn. A journal that is damaged in
+// the middle is refused.
+func Open(path string) (*File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open journal: %w", err)
+	}
+	j := &File{f: f, have: map[int64]bool{}}
+	if err := j.load(); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("open journal %s: %w", path, err)
+	}
+	return j, nil
+}
+
+func (j *File) load() error {
+	records, size, err := replay(j.f)
+	if err != nil {
+		return err
+	}
+	if err := j.f.Truncate(size); err != nil {
+		return fmt.Errorf("cut torn line: %w", err)
+	}
+	if _, err := j.f.Seek(size, io.SeekStart); err != nil {
+		return fmt.Errorf("find end: %w", err)
+	}
+	j.keep(records)
+	return nil
+}
+
+func (j *File) keep(records []Record) {
+	for _, r := range records {
+		j.have[r.Seq] = true
+		j.last = max(j.last, r.Seq)
+	}
+	j.records = append(j.records, records...)
+}
+
+// Add appends the records whose Seq the journal does not have, and flushes
+// them before it returns. After an error the file is as it was, or refused
+// by further calls.
+func (j *File) Add(records ...Record) error {
+	var fresh []Record
+	seen := map[int64]bool{}
+	for _, r := range records {
+		if r.V < 1 || r.Seq < 1 || r.Type == "" {
+			return fmt.Errorf("append to journal: not a record: v %d, seq %d, type %q", r.V, r.Seq, r.Type)
+		}
+		if !j.have[r.Seq] && !seen[r.Seq] {
+			seen[r.Seq] = true
+			fresh = append(fresh, r)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	end, err := j.f.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return fmt.Errorf("append to journal: %w", err)
+	}
+	if err := write(j.f, fresh...); err != nil {
+		j.rewind(end)
+		return err
+	}
+	j.keep(fresh)
+	return nil
+}
+
+// rewind takes a write back that a full disk cut short; a file that can not
+// be mended takes no further records.
+func (j *File) rewind(end int64) {
+	if err := j.f.Truncate(end); err != nil {
+		j.f.Close()
+		return
+	}
+	if _, err := j.f.Seek(end, io.SeekStart); err != nil {
+		j.f.Close()
+	}
+}
+
+// Tell numbers one record behind the last, dates it and adds it: for what a
+// host does by itself.
+func (j *File) Tell(run, kind, host string, now time.Time, data any) (Record, error) {
+	at := func() time.Time { return now }
+	r, err := NewWriter(io.Discard, run, j.last, at).Append(kind, host, data)
+	if err != nil {
+		return Record{}, err
+	}
+	return r, j.Add(r)
+}
+
+// Records are all records so far, in the order of the file. The slice is a
+// view: do not change it.
+func (j *File) Records() []Record { return j.records }
+
+// Last is the highest number so far, 0 for an empty journal.
+func (j *File) Last() int64 { return j.last }
+
+// Close closes the file.
+func (j *File) Close() error { return j.f.Close() }
