@@ -40,9 +40,12 @@ func (g goreleaser) Build(ctx context.Context, req BuildRequest) (*Build, error)
 	if !filepath.IsAbs(dist) {
 		dist = filepath.Join(req.Dir, dist)
 	}
-	args := append(g.tool.args[1:len(g.tool.args):len(g.tool.args)], "build", "--clean", "--skip=validate", "--config", g.config)
+	path, err := g.tool.executable(ctx, req.Dir)
+	if err != nil {
+		return nil, err
+	}
 	env = append(env, g.environment(req.Source)...)
-	if err := run(ctx, req.Log, req.Dir, env, g.tool.args[0], args...); err != nil {
+	if err := run(ctx, req.Log, req.Dir, env, path, "build", "--clean", "--skip=validate", "--config", g.config); err != nil {
 		return nil, problem.Wrap(problem.Failed, err, "goreleaser build", "make `goreleaser build --snapshot --clean` pass in "+req.Dir)
 	}
 	return readDist(dist, req)

@@ -8,16 +8,32 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"github.com/Masterminds/semver/v3"
 
 	"github.com/go-shipper/shipper/problem"
 )
 
-// tool is how a GoReleaser is started.
+// tool is a GoReleaser: an executable, or the tools module that pins one.
 type tool struct {
-	args []string
-	from string // for people: where it was found
+	path   string
+	module string
+	from   string // for people: where it was found
+}
+
+// executable is the path of the tool. A pinned one is built at first, which
+// takes minutes, and with settings of its own, so that the build cache has it
+// for every later caller.
+func (t tool) executable(ctx context.Context, dir string) (string, error) {
+	if t.path != "" {
+		return t.path, nil
+	}
+	out, err := capture(ctx, dir, []string{"CGO_ENABLED=0", "GOOS=", "GOARCH="}, "go", "tool", "-n", "-modfile="+t.module, "goreleaser")
+	if err != nil {
+		return "", problem.Wrap(problem.Failed, err, "build goreleaser from "+t.module, "make `go tool -modfile=tools.mod goreleaser --version` pass")
+	}
+	return out[strings.LastIndexByte(out, '\n')+1:], nil
 }
 
 // supported are the versions whose dist/ is known.
@@ -36,18 +52,18 @@ func findTool(ctx context.Context, dir, configured string) (t tool, found bool, 
 		if err != nil {
 			return tool{}, false, "", problem.Wrap(problem.Usage, err, "use build.tool", "name a GoReleaser of version 2.5 or later, below 3")
 		}
-		return tool{args: []string{path}, from: path + " " + version}, true, "", nil
+		return tool{path: path, from: path + " " + version}, true, "", nil
 	}
 	why = "no goreleaser on PATH"
 	if path, err := exec.LookPath("goreleaser"); err == nil {
 		version, err := toolVersion(ctx, dir, path)
 		if err == nil {
-			return tool{args: []string{path}, from: path + " " + version}, true, "", nil
+			return tool{path: path, from: path + " " + version}, true, "", nil
 		}
 		why = err.Error()
 	}
 	if mod := toolsModule(ctx, dir); mod != "" {
-		return tool{args: []string{"go", "tool", "-modfile=" + mod, "goreleaser"}, from: mod}, true, "", nil
+		return tool{module: mod, from: mod}, true, "", nil
 	}
 	return tool{}, false, why + ", and no tools.mod that pins one", nil
 }
