@@ -1,36 +1,63 @@
 // Package router is the reverse proxy that stands on a host's public ports:
 // weights in basis points, drain, counters per slot, leases. It runs as a
-// service of low privilege and is driven by the guard over an authenticated
-// loopback channel (control.go). It never touches the service manager.
+// service of low privilege (Run) and is driven by the guard over an
+// authenticated loopback channel (Client). It never touches the service
+// manager. docs/ROUTER.md tells it in words.
 package router
 
 import (
+	"errors"
 	"time"
 
+	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/release"
+)
+
+// How a route answers after a start of the router, until stable can be connected.
+const (
+	BootHold   = "hold"   // requests wait, 30 s at most
+	BootRefuse = "refuse" // 503 with Retry-After
 )
 
 // Route is the whole truth about one service: what is PUT is what holds.
 type Route struct {
 	Service string                  `json:"service"`
 	Listen  string                  `json:"listen"` // public host:port
-	Slots   map[release.Slot]string `json:"slots"`  // loopback host:port of each instance
-	Stable  release.Slot            `json:"stable"` // empty: no release yet; the route answers 503
+	Slots   map[release.Slot]string `json:"slots"`  // loopback IP:port of each instance
+	Stable  release.Slot            `json:"stable"` // empty: no release yet; what Weight leaves is answered by 503
 	Canary  release.Slot            `json:"canary"` // empty: none
 	Weight  release.Weight          `json:"weight"` // of the canary
 	// Lease is how long Weight holds from the moment the router takes it;
 	// afterwards everything goes to Stable. 0 only with Weight 0.
 	Lease        time.Duration `json:"lease"`
-	DrainTimeout time.Duration `json:"drainTimeout"`
-	Boot         string        `json:"boot"` // hold | refuse: until stable answers after a boot
+	DrainTimeout time.Duration `json:"drainTimeout"` // 0: 30 s
+	Boot         string        `json:"boot"`         // hold (also if empty) | refuse
 }
 
 // View is a route as it is now, read back.
 type View struct {
-	Route
-	Generation uint64                 `json:"generation"` // If-Match of the next change
+	Route                             // Weight is 0 once the lease ran out
+	Generation uint64                 `json:"generation"` // If-Match of the next change; an expiry changes it too
 	Epoch      string                 `json:"epoch"`      // of the counters; changes with each start of the router
 	Remaining  time.Duration          `json:"remaining"`  // of the lease
 	Expired    bool                   `json:"expired"`    // the lease ran out: all on stable
 	Inflight   map[release.Slot]int64 `json:"inflight"`
+	Draining   []release.Slot         `json:"draining,omitempty"` // take nothing new until a role is given to them again
+	Ready      bool                   `json:"ready"`              // false: after a start, stable did not answer yet
+	Problem    string                 `json:"problem,omitempty"`  // why the public address is not served
 }
+
+// Counters are what a service's slots answered since Epoch.
+type Counters struct {
+	Epoch string                            `json:"epoch"`
+	Slots map[release.Slot]rpc.SlotCounters `json:"slots"`
+}
+
+// Errors that callers decide on.
+var (
+	ErrNotFound    = errors.New("no such route")
+	ErrStale       = errors.New("the route changed meanwhile")
+	ErrConflict    = errors.New("conflict")
+	ErrInvalid     = errors.New("invalid route")
+	ErrUnavailable = errors.New("the router does not answer")
+)

@@ -1,0 +1,234 @@
+package router
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/problem"
+	"github.com/go-shipper/shipper/release"
+)
+
+// put makes route the truth, in an order that a crash or an error at any
+// point survives: check, take the address, write the state, then switch.
+func (r *Router) put(ctx context.Context, route Route, match uint64) (View, error) {
+	if err := route.Validate(); err != nil {
+		return View{}, err
+	}
+	route = route.withDefaults()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.services[route.Service]
+	if err := r.expect(s, match); err != nil {
+		return View{}, err
+	}
+	if err := r.checkFree(route); err != nil {
+		return View{}, err
+	}
+	if s == nil {
+		s = newService(route.Service, rand.Text(), r.env)
+		s.markReady()
+	}
+	front, err := r.bindNew(ctx, s, route.Listen)
+	if err != nil {
+		return View{}, err
+	}
+	if err := r.persist(s, route); err != nil {
+		if front != nil {
+			front.close()
+		}
+		return View{}, err
+	}
+	r.take(s, route, front)
+	return s.view(), nil
+}
+
+// take switches to a route that is checked, bound and written.
+func (r *Router) take(s *service, route Route, f *front) {
+	r.services[route.Service] = s
+	s.apply(route, r.nextGeneration())
+	if f == nil {
+		return
+	}
+	if old := s.front; old != nil {
+		r.background.Go(func() { old.drain(route.DrainTimeout) })
+	}
+	r.open(s, f)
+}
+
+// remove frees the address and ends the service.
+func (r *Router) remove(ctx context.Context, name string, match uint64) error {
+	s, f, err := r.forget(name, match)
+	if err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	r.background.Go(func() {
+		defer close(done)
+		s.stop(f)
+	})
+	return wait(ctx, done)
+}
+
+func (r *Router) forget(name string, match uint64) (*service, *front, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.services[name]
+	if s == nil {
+		return nil, nil, fmt.Errorf("%w: %s", ErrNotFound, name)
+	}
+	if err := r.expect(s, match); err != nil {
+		return nil, nil, err
+	}
+	if err := r.store.save(r.lasting(name, nil)); err != nil {
+		return nil, nil, err
+	}
+	delete(r.services, name)
+	return s, s.front, nil
+}
+
+// drain takes a slot out of use and returns when nothing is connected to it.
+func (r *Router) drain(ctx context.Context, name string, slot release.Slot, match uint64) (View, error) {
+	s, drained, err := r.startDrain(name, slot, match)
+	if err != nil {
+		return View{}, err
+	}
+	if err := wait(ctx, drained); err != nil {
+		return View{}, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return s.view(), nil
+}
+
+func (r *Router) startDrain(name string, slot release.Slot, match uint64) (*service, <-chan struct{}, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.services[name]
+	if s == nil {
+		return nil, nil, fmt.Errorf("%w: %s", ErrNotFound, name)
+	}
+	if err := r.expect(s, match); err != nil {
+		return nil, nil, err
+	}
+	t := s.table.Load()
+	in := t.instances[slot]
+	switch {
+	case in == nil:
+		return nil, nil, fmt.Errorf("%w: %s has no address for slot %q", ErrNotFound, name, slot)
+	case in == t.stable:
+		return nil, nil, fmt.Errorf("%w: slot %s of %s is stable", ErrConflict, slot, name)
+	case in == t.canary:
+		route := t.route
+		route.Canary, route.Weight, route.Lease = "", 0, 0
+		s.apply(route, r.nextGeneration())
+	}
+	return s, in.drain(t.route.DrainTimeout), nil
+}
+
+func (r *Router) get(name string) (View, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.services[name]
+	if s == nil {
+		return View{}, fmt.Errorf("%w: %s", ErrNotFound, name)
+	}
+	return s.view(), nil
+}
+
+func (r *Router) list() []View {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	views := make([]View, 0, len(r.services))
+	for _, s := range r.services {
+		views = append(views, s.view())
+	}
+	slices.SortFunc(views, func(a, b View) int { return strings.Compare(a.Service, b.Service) })
+	return views
+}
+
+func (r *Router) count(name string) (Counters, error) {
+	r.mu.Lock()
+	s := r.services[name]
+	r.mu.Unlock()
+	if s == nil {
+		return Counters{}, fmt.Errorf("%w: %s", ErrNotFound, name)
+	}
+	c := Counters{Epoch: s.epoch, Slots: map[release.Slot]rpc.SlotCounters{}}
+	for slot, counters := range s.counters {
+		c.Slots[slot] = counters.snapshot()
+	}
+	return c, nil
+}
+
+// expect refuses a change by who has not seen how things stand.
+func (r *Router) expect(s *service, match uint64) error {
+	if r.closed {
+		return fmt.Errorf("%w: it stops", ErrUnavailable)
+	}
+	have := uint64(0)
+	if s != nil {
+		have = s.view().Generation
+	}
+	if have != match {
+		return fmt.Errorf("%w: generation is %d, not %d", ErrStale, have, match)
+	}
+	return nil
+}
+
+func (r *Router) checkFree(route Route) error {
+	for name, other := range r.services {
+		if listen := other.table.Load().route.Listen; name != route.Service && overlap(listen, route.Listen) {
+			return &problem.Error{
+				What: "listen on " + route.Listen,
+				Hint: "give " + route.Service + " another traffic.listen",
+				Err:  fmt.Errorf("%w: %s is owned by service %s", ErrConflict, listen, name),
+			}
+		}
+	}
+	return nil
+}
+
+// bindNew takes the address unless the service has it; then it gives nil.
+func (r *Router) bindNew(ctx context.Context, s *service, listen string) (*front, error) {
+	if s.front != nil && s.table.Load().route.Listen == listen {
+		return nil, nil
+	}
+	return bind(ctx, s, listen)
+}
+
+// persist writes the state if what outlives the router changes.
+func (r *Router) persist(s *service, route Route) error {
+	if s.table.Load().route.sameLasting(route) {
+		return nil
+	}
+	return r.store.save(r.lasting(route.Service, &route))
+}
+
+// lasting lists all routes with the named one replaced, or left out.
+func (r *Router) lasting(name string, instead *Route) []Route {
+	routes := []Route{}
+	for _, s := range r.services {
+		if s.name != name {
+			routes = append(routes, s.table.Load().route.lasting())
+		}
+	}
+	if instead != nil {
+		routes = append(routes, instead.lasting())
+	}
+	slices.SortFunc(routes, func(a, b Route) int { return strings.Compare(a.Service, b.Service) })
+	return routes
+}
+
+func wait(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return errors.Join(ErrUnavailable, context.Cause(ctx))
+	}
+}

@@ -1,0 +1,80 @@
+package router
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/release"
+)
+
+// outcome is how a request at an instance ended; each request has exactly one.
+type outcome int
+
+const (
+	answered      outcome = iota
+	failedConnect         // could not be connected
+	failedTimeout         // no headers in time, or cut at the end of a drain
+	failedAborted         // the connection or the body was cut by the instance
+	canceled              // by the client
+)
+
+// counters of one slot: monotonic, without a lock, never reset.
+type counters struct {
+	requests, status5xx, status4xx      atomic.Int64
+	connect, timeout, aborted, canceled atomic.Int64
+	inflight, bytes                     atomic.Int64
+	latency                             [release.LatencyBuckets]atomic.Int64
+}
+
+// add counts a request that is over. Requests come first here and last in
+// snapshot, so that no reader ever sees more errors than requests.
+func (c *counters) add(o outcome, status int, bytes int64, took time.Duration) {
+	c.requests.Add(1)
+	c.bytes.Add(bytes)
+	switch o {
+	case answered:
+		c.status(status)
+	case failedConnect:
+		c.connect.Add(1)
+	case failedTimeout:
+		c.timeout.Add(1)
+	case failedAborted:
+		c.aborted.Add(1)
+	case canceled:
+		c.canceled.Add(1)
+	}
+	// A refused connect or a client's impatience says nothing about speed.
+	if o != failedConnect && o != canceled {
+		c.latency[release.LatencyBucket(took)].Add(1)
+	}
+}
+
+func (c *counters) status(status int) {
+	switch {
+	case status >= 500:
+		c.status5xx.Add(1)
+	case status >= 400:
+		c.status4xx.Add(1)
+	}
+}
+
+// snapshot leaves out the empty buckets at the end.
+func (c *counters) snapshot() rpc.SlotCounters {
+	s := rpc.SlotCounters{
+		Status5xx: c.status5xx.Load(), Status4xx: c.status4xx.Load(),
+		Connect: c.connect.Load(), Timeout: c.timeout.Load(),
+		Aborted: c.aborted.Load(), Canceled: c.canceled.Load(),
+		Inflight: c.inflight.Load(), Bytes: c.bytes.Load(),
+	}
+	last := -1
+	latency := make([]int64, len(c.latency))
+	for i := range c.latency {
+		if latency[i] = c.latency[i].Load(); latency[i] != 0 {
+			last = i
+		}
+	}
+	s.Latency = latency[:last+1]
+	s.Requests = c.requests.Load()
+	return s
+}

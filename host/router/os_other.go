@@ -1,0 +1,27 @@
+//go:build !windows
+
+package router
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// exclusive has nothing to do: a port that is listened on is taken.
+func exclusive(_, _ string, _ syscall.RawConn) error { return nil }
+
+// failFast has nothing to do: a refused connect fails at once.
+func failFast(_, _ string, _ syscall.RawConn) error { return nil }
+
+// inUse is never so: open files can be renamed over.
+func inUse(error) bool { return false }
+
+// syncDir makes a rename in dir last.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

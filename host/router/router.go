@@ -1,0 +1,201 @@
+package router
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	randv2 "math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	holdTimeout   = 30 * time.Second
+	probeInterval = 100 * time.Millisecond
+	bindInterval  = 250 * time.Millisecond
+)
+
+// Options of a router. Only Dir is needed.
+type Options struct {
+	Dir  string           // of state and control.json; exists, and is protected by the caller
+	Log  *slog.Logger     // default: slog.Default()
+	Now  func() time.Time // default: time.Now; monotonic, leases are timed by it
+	Draw func(n int) int  // default: a fair draw of 0 … n-1; used by several goroutines
+	Hold time.Duration    // of requests before stable answers after a start; default 30 s
+}
+
+// env is what every part of one router shares.
+type env struct {
+	Options
+	errlog  *log.Logger
+	buffers *bufferPool
+}
+
+// Router serves the public addresses of all services on a host.
+type Router struct {
+	env   *env
+	store store
+
+	mu         sync.Mutex // held by changes; the data path takes no lock
+	services   map[string]*service
+	generation uint64
+	closed     bool
+	ctx        context.Context // of Run: ends probes
+	background sync.WaitGroup
+}
+
+// Run serves the router of folder dir until ctx ends: the whole of the service.
+func Run(ctx context.Context, dir string) error {
+	return New(Options{Dir: dir}).Run(ctx)
+}
+
+// New makes a router that does nothing before Run.
+func New(o Options) *Router {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Draw == nil {
+		o.Draw = randv2.IntN
+	}
+	if o.Hold == 0 {
+		o.Hold = holdTimeout
+	}
+	return &Router{
+		env: &env{
+			Options: o,
+			errlog:  slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+			buffers: newBufferPool(),
+		},
+		store:    store{o.Dir, o.Log},
+		services: map[string]*service{},
+		// Higher than any generation of an earlier start, so that nobody's
+		// memory of one matches by chance.
+		generation: uint64(time.Now().UnixMicro()),
+	}
+}
+
+// Run restores the state, opens the control channel and serves until ctx
+// ends; then it lets requests in flight finish, each within its route's drain
+// timeout. It may be called once.
+func (r *Router) Run(ctx context.Context) error {
+	routes, err := r.store.load()
+	if err != nil {
+		return fmt.Errorf("start router: %w", err)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r.ctx = ctx
+	r.restore(routes)
+	r.bindMissing()
+	c, err := openControl(ctx, r)
+	if err != nil {
+		cancel(err)
+		r.shutdown()
+		return fmt.Errorf("open the router's control channel: %w", err)
+	}
+	r.background.Go(func() {
+		if err := c.server.Serve(c.listener); !errors.Is(err, http.ErrServerClosed) {
+			cancel(fmt.Errorf("router control channel: %w", err))
+		}
+	})
+	r.keepBound()
+	c.close()
+	r.shutdown()
+	return r.ended()
+}
+
+// ended is nil when Run ended because it was told to.
+func (r *Router) ended() error {
+	if cause := context.Cause(r.ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// restore brings every route back with all its traffic on stable.
+func (r *Router) restore(routes []Route) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, route := range routes {
+		s := newService(route.Service, rand.Text(), r.env)
+		s.apply(route.lasting(), r.nextGeneration())
+		r.services[route.Service] = s
+		r.background.Go(func() { s.probe(r.ctx) })
+	}
+}
+
+// keepBound takes public addresses that could not be had at the start, or
+// were lost, as soon as they are free, until the router ends.
+func (r *Router) keepBound() {
+	tick := time.NewTicker(bindInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-r.ctx.Done():
+			return
+		case <-tick.C:
+			r.bindMissing()
+		}
+	}
+}
+
+func (r *Router) bindMissing() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.services {
+		if s.front != nil || r.closed {
+			continue
+		}
+		f, err := bind(r.ctx, s, s.table.Load().route.Listen)
+		if err != nil {
+			if s.problem == "" {
+				r.env.Log.Error("public address is not served", "service", s.name, "err", err)
+			}
+			s.problem = err.Error()
+			continue
+		}
+		r.open(s, f)
+	}
+}
+
+// open serves a bound front. The caller holds mu.
+func (r *Router) open(s *service, f *front) {
+	s.front, s.problem = f, ""
+	r.background.Go(func() {
+		err := f.serve()
+		if errors.Is(err, http.ErrServerClosed) {
+			return
+		}
+		r.env.Log.Error("public address is lost", "service", s.name, "err", err)
+		f.close()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if s.front == f {
+			s.front, s.problem = nil, err.Error()
+		}
+	})
+}
+
+// shutdown drains all services at once and waits for everything it started.
+func (r *Router) shutdown() {
+	r.mu.Lock()
+	r.closed = true
+	for _, s := range r.services {
+		f := s.front
+		r.background.Go(func() { s.stop(f) })
+	}
+	r.mu.Unlock()
+	r.background.Wait()
+}
+
+func (r *Router) nextGeneration() uint64 {
+	r.generation += 2 // the one in between is the expiry of its lease
+	return r.generation
+}

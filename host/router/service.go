@@ -1,0 +1,194 @@
+package router
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-shipper/shipper/release"
+)
+
+// table is an immutable snapshot of a route and its instances.
+type table struct {
+	route      Route
+	generation uint64
+	deadline   time.Time // of the weight, by the monotonic clock
+	instances  map[release.Slot]*instance
+	stable     *instance // nil: none
+	canary     *instance // nil: none
+}
+
+// expired reports whether the weight's lease ran out. Nobody has to notice:
+// every request asks.
+func (t *table) expired(now time.Time) bool { return t.route.Weight > 0 && !now.Before(t.deadline) }
+
+// pick draws independently for each request.
+func (t *table) pick(now time.Time, draw func(n int) int) *instance {
+	if t.route.Weight == 0 || t.expired(now) || draw(int(release.Full)) >= int(t.route.Weight) {
+		return t.stable
+	}
+	return t.canary
+}
+
+// service answers the public requests of one route.
+type service struct {
+	name     string
+	epoch    string
+	env      *env
+	counters map[release.Slot]*counters
+	table    atomic.Pointer[table]
+
+	ready     chan struct{} // closed when stable may be asked
+	readyOnce sync.Once
+
+	front   *front // the public address; nil: not bound. Router.mu guards it
+	problem string // why it is not bound; Router.mu guards it
+}
+
+func newService(name, epoch string, e *env) *service {
+	s := &service{
+		name: name, epoch: epoch, env: e,
+		counters: map[release.Slot]*counters{},
+		ready:    make(chan struct{}),
+	}
+	for _, slot := range release.Slots() {
+		s.counters[slot] = &counters{}
+	}
+	s.table.Store(&table{})
+	return s
+}
+
+// ServeHTTP is the data path: claim, forward, and fall back from a canary
+// that cannot be connected. The other way round a client would get the canary
+// beyond its weight.
+func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodConnect {
+		refuse(w, http.StatusMethodNotAllowed, "CONNECT is not served here")
+		return
+	}
+	if !s.awaitReady(r.Context()) {
+		w.Header().Set("Retry-After", "5")
+		refuse(w, http.StatusServiceUnavailable, "the service is starting")
+		return
+	}
+	in := s.claim()
+	if in == nil {
+		refuse(w, http.StatusServiceUnavailable, "no release of this service is running here")
+		return
+	}
+	b := prepare(w, r)
+	defer b.end()
+	err := forward(w, r, in)
+	if isConnect(err) && b.rewind() == nil {
+		if stable := s.claimStable(in); stable != nil {
+			err = forward(w, r, stable)
+		}
+	}
+	if err != nil {
+		refuse(w, statusOf(err), "the service did not answer")
+	}
+}
+
+// prepare makes the body one that can be sent again, and lets an instance
+// answer while the client still sends.
+func prepare(w http.ResponseWriter, r *http.Request) *body {
+	b := &body{client: r.Body}
+	if r.ContentLength != 0 {
+		r.Body = b
+		// Only HTTP/1 knows it; what cannot do it does not need it.
+		_ = http.NewResponseController(w).EnableFullDuplex()
+	}
+	return b
+}
+
+// claim picks until an instance takes the request; one that drains is not in
+// the next table. Nil: there is none.
+func (s *service) claim() *instance {
+	for {
+		t := s.table.Load()
+		in := t.pick(s.env.Now(), s.env.Draw)
+		if in == nil || in.claim() {
+			return in
+		}
+		if s.table.Load() == t {
+			return nil
+		}
+	}
+}
+
+// claimStable takes stable for a request that failed to connect to failed.
+func (s *service) claimStable(failed *instance) *instance {
+	t := s.table.Load()
+	if t.stable == nil || t.stable == failed || !t.stable.claim() {
+		return nil
+	}
+	return t.stable
+}
+
+// awaitReady holds a request, by the route's choice, until stable answered
+// after a start of the router.
+func (s *service) awaitReady(ctx context.Context) bool {
+	select {
+	case <-s.ready:
+		return true
+	default:
+	}
+	if s.table.Load().route.Boot == BootRefuse {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.env.Hold)
+	defer cancel()
+	select {
+	case <-s.ready:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (s *service) markReady() { s.readyOnce.Do(func() { close(s.ready) }) }
+
+func (s *service) isReady() bool {
+	select {
+	case <-s.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// probe marks the service ready when stable takes a connection.
+func (s *service) probe(ctx context.Context) {
+	tick := time.NewTicker(probeInterval)
+	defer tick.Stop()
+	for {
+		if t := s.table.Load(); t.stable == nil || t.stable.answers(ctx) {
+			s.markReady()
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.ready:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func refuse(w http.ResponseWriter, status int, why string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, why+"\n") // the client may be gone
+}
+
+func statusOf(err error) int {
+	if isTimeout(err) {
+		return http.StatusGatewayTimeout
+	}
+	return http.StatusBadGateway
+}

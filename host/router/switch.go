@@ -1,0 +1,82 @@
+package router
+
+import (
+	"time"
+
+	"github.com/go-shipper/shipper/release"
+)
+
+// apply switches to a route. Instances that stay where they are are kept with
+// their connections; the others drain by themselves. Only one apply at a time
+// (Router.mu).
+func (s *service) apply(route Route, generation uint64) {
+	old := s.table.Load()
+	next := &table{
+		route: route, generation: generation,
+		deadline:  s.env.Now().Add(route.Lease),
+		instances: map[release.Slot]*instance{},
+	}
+	for slot, addr := range route.Slots {
+		next.instances[slot] = s.instance(old.instances[slot], slot, addr, slot == route.Stable || slot == route.Canary)
+	}
+	next.stable, next.canary = next.instances[route.Stable], next.instances[route.Canary]
+	s.table.Store(next)
+	for slot, in := range old.instances {
+		if next.instances[slot] != in {
+			in.drain(old.route.DrainTimeout)
+		}
+	}
+}
+
+// instance keeps the one there is, unless it moved, or drains and shall take
+// requests again.
+func (s *service) instance(old *instance, slot release.Slot, addr string, role bool) *instance {
+	if old != nil && old.addr == addr && !(role && old.draining.Load()) {
+		return old
+	}
+	in := newInstance(slot, addr, s.counters[slot], s.env)
+	if old != nil {
+		in.before = old.drained
+	}
+	return in
+}
+
+// view tells how things stand. Only under Router.mu.
+func (s *service) view() View {
+	t, now := s.table.Load(), s.env.Now()
+	v := View{
+		Route: t.route, Generation: t.generation, Epoch: s.epoch,
+		Expired: t.expired(now), Inflight: map[release.Slot]int64{},
+		Ready: s.isReady(), Problem: s.problem,
+	}
+	switch {
+	case v.Expired:
+		v.Weight = 0
+		v.Generation++
+	case v.Weight > 0:
+		v.Remaining = t.deadline.Sub(now)
+	}
+	for _, slot := range release.Slots() {
+		v.Inflight[slot] = s.counters[slot].inflight.Load()
+		if in := t.instances[slot]; in != nil && in.draining.Load() {
+			v.Draining = append(v.Draining, slot)
+		}
+	}
+	return v
+}
+
+// stop listens no more on f, lets requests finish within the drain timeout,
+// and closes every connection to the instances.
+func (s *service) stop(f *front) {
+	t := s.table.Load()
+	end := time.Now().Add(t.route.DrainTimeout)
+	if f != nil {
+		f.drain(t.route.DrainTimeout)
+	}
+	for _, in := range t.instances {
+		in.drain(time.Until(end)) // what is left are tunnels
+	}
+	for _, in := range t.instances {
+		<-in.drained
+	}
+}
