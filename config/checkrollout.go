@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/release"
 )
 
@@ -50,7 +51,7 @@ func (c *checker) batches() {
 			case seen[host]:
 				c.problem(at, "remove one of the two", "`%s`: host %s is in two batches", at, host)
 			case !slices.Contains(known, host):
-				c.problem(at, suggest(host, known), "`%s`: environment `%s` has no host %s", at, c.t.Environment, shorten(host))
+				c.problem(at, problem.Suggest(host, known), "`%s`: environment `%s` has no host %s", at, c.t.Environment, shorten(host))
 			}
 			seen[host] = true
 		}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/go-shipper/shipper/problem"
 )
 
 // decoder reads nodes into values, strictly: it goes on after a problem, so
@@ -138,10 +140,10 @@ func (d *decoder) unknown(key *yaml.Node, keys []string, path string) {
 		d.report(at, "remove the key", "`%s` is not part of this version", at)
 		return
 	}
-	if meant := closest(key.Value, keys); meant != "" {
+	if meant := problem.Closest(key.Value, keys); meant != "" {
 		d.bad = append(d.bad, dot(path, meant)) // it is there, only misspelt
 	}
-	d.report(at, suggest(key.Value, keys), "unknown key `%s`%s", key.Value, inside(path))
+	d.report(at, problem.Suggest(key.Value, keys), "unknown key `%s`%s", key.Value, inside(path))
 }
 
 func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, tag reflect.StructTag) {
@@ -220,7 +222,7 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, path string, tag reflect.S
 	}
 	v.SetString(n.Value)
 	if allowed := strings.Split(tag.Get("enum"), "|"); allowed[0] != "" && !slices.Contains(allowed, n.Value) {
-		d.problem(path, suggest(n.Value, allowed), "%s: `%s` is not one of %s", name(path), n.Value, strings.Join(allowed, ", "))
+		d.problem(path, problem.Suggest(n.Value, allowed), "%s: `%s` is not one of %s", name(path), n.Value, strings.Join(allowed, ", "))
 	}
 }
 

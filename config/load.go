@@ -98,7 +98,7 @@ func (f *File) Target(env string) (Target, error) {
 		return Target{}, problem.New(problem.Usage, "name one with --env: "+strings.Join(names, ", "),
 			"%s has %d environments", f.Path, len(names))
 	}
-	return Target{}, problem.New(problem.Usage, suggest(env, names), "%s has no environment `%s`", f.Path, shorten(env))
+	return Target{}, problem.New(problem.Usage, problem.Suggest(env, names), "%s has no environment `%s`", f.Path, shorten(env))
 }
 
 // target lays the overrides of one environment on the file, reads the result
