@@ -59,30 +59,40 @@ func (j *File) keep(records []Record) {
 // them before it returns. After an error the file is as it was, or refused
 // by further calls.
 func (j *File) Add(records ...Record) error {
-	var fresh []Record
-	seen := map[int64]bool{}
-	for _, r := range records {
-		if r.V < 1 || r.Seq < 1 || r.Type == "" {
-			return fmt.Errorf("append to journal: not a record: v %d, seq %d, type %q", r.V, r.Seq, r.Type)
-		}
-		if !j.have[r.Seq] && !seen[r.Seq] {
-			seen[r.Seq] = true
-			fresh = append(fresh, r)
-		}
-	}
-	if len(fresh) == 0 {
-		return nil
+	fresh, lines, err := j.fresh(records)
+	if err != nil || len(fresh) == 0 {
+		return err
 	}
 	end, err := j.f.Seek(0, io.SeekCurrent)
 	if err != nil {
 		return fmt.Errorf("append to journal: %w", err)
 	}
-	if err := write(j.f, fresh...); err != nil {
+	if err := flush(j.f, lines); err != nil {
 		j.rewind(end)
 		return err
 	}
 	j.keep(fresh)
 	return nil
+}
+
+// fresh picks the records that are new, and encodes them.
+func (j *File) fresh(records []Record) (fresh []Record, lines []byte, err error) {
+	seen := map[int64]bool{}
+	for _, r := range records {
+		if err := r.check(); err != nil {
+			return nil, nil, fmt.Errorf("append to journal: %w", err)
+		}
+		if j.have[r.Seq] || seen[r.Seq] {
+			continue
+		}
+		line, err := encode(r)
+		if err != nil {
+			return nil, nil, err
+		}
+		seen[r.Seq] = true
+		fresh, lines = append(fresh, r), append(lines, line...)
+	}
+	return fresh, lines, nil
 }
 
 // rewind takes a write back that a full disk cut short; a file that can not

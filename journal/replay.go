@@ -72,10 +72,15 @@ func decode(line []byte) (Record, error) {
 	if err := json.Unmarshal(line, &r); err != nil {
 		return Record{}, fmt.Errorf("not a record: %w", err)
 	}
+	return r, r.check()
+}
+
+// check tells a record from any other object.
+func (r Record) check() error {
 	if r.V < 1 || r.Seq < 1 || r.Type == "" {
-		return Record{}, fmt.Errorf("not a record: v %d, seq %d, type %q", r.V, r.Seq, r.Type)
+		return fmt.Errorf("not a record: v %d, seq %d, type %q", r.V, r.Seq, r.Type)
 	}
-	return r, nil
+	return nil
 }
 
 // Merge makes one story out of what several hosts remember of the same run:

@@ -17,6 +17,7 @@ type Writer struct {
 	run string
 	seq int64
 	now func() time.Time
+	err error // a write may have been cut short: nothing may follow it
 }
 
 // NewWriter continues the story of run behind the record numbered last (0: it
@@ -26,10 +27,14 @@ func NewWriter(w io.Writer, run string, last int64, now func() time.Time) *Write
 }
 
 // Append writes one record and returns it. data is one of this package's
-// types, or nil. A record that could not be written does not take a number.
+// types, or nil. After a failed write every call returns its error, because
+// what follows half a line would be lost with it.
 func (w *Writer) Append(kind, host string, data any) (Record, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.err != nil {
+		return Record{}, w.err
+	}
 	r := Record{V: Version, Seq: w.seq + 1, Time: w.now().UTC(), Run: w.run, Type: kind, Host: host}
 	if data != nil {
 		raw, err := json.Marshal(data)
@@ -38,26 +43,31 @@ func (w *Writer) Append(kind, host string, data any) (Record, error) {
 		}
 		r.Data = raw
 	}
-	if err := write(w.w, r); err != nil {
+	line, err := encode(r)
+	if err != nil {
 		return Record{}, err
+	}
+	if w.err = flush(w.w, line); w.err != nil {
+		return Record{}, w.err
 	}
 	w.seq++
 	return r, nil
 }
 
-// write appends records in one write, and flushes them.
-func write(w io.Writer, records ...Record) error {
-	var lines []byte
-	for _, r := range records {
-		line, err := json.Marshal(r)
-		if err != nil {
-			return fmt.Errorf("encode record %d: %w", r.Seq, err)
-		}
-		if len(line) >= MaxLine {
-			return fmt.Errorf("record %d (%s): %d bytes, at most %d", r.Seq, r.Type, len(line), MaxLine)
-		}
-		lines = append(append(lines, line...), '\n')
+// encode makes the line of a record.
+func encode(r Record) ([]byte, error) {
+	line, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s record: %w", r.Type, err)
 	}
+	if len(line) >= MaxLine {
+		return nil, fmt.Errorf("%s record %d: %d bytes, at most %d", r.Type, r.Seq, len(line), MaxLine-1)
+	}
+	return append(line, '\n'), nil
+}
+
+// flush writes lines and, where w can, waits until they are on disk.
+func flush(w io.Writer, lines []byte) error {
 	if _, err := w.Write(lines); err != nil {
 		return fmt.Errorf("append to journal: %w", err)
 	}

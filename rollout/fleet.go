@@ -1,0 +1,168 @@
+package rollout
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-shipper/shipper/release"
+)
+
+// HostView is what one host says about the service, as far as decisions
+// about the fleet need it.
+type HostView struct {
+	Host     string
+	Err      error           // why the host did not answer; nothing else counts then
+	Stable   release.Release // zero: none
+	Revision release.Digest  // of stable
+	Idle     release.Digest  // revision in the other slot, if its process runs: it can be flipped to
+	Run      RunView         // the latest run; zero ID: none
+	Alive    bool            // a controller holds the session
+	Retained []Kept          // revisions the host still has, the current one too, in any order
+}
+
+// RunView is how the latest run stands on a host.
+type RunView struct {
+	ID        string
+	State     State // Lost: the host itself went back, its controller was gone
+	Committed bool  // this host made the run's release stable
+	Release   release.Release
+	Why       string
+	Since     time.Time
+}
+
+// Kept is a revision a host can go back to.
+type Kept struct {
+	Revision  release.Digest
+	Release   release.Release
+	Committed time.Time // zero: never committed
+	Rejected  bool      // it was rolled back from: a target by --to only
+}
+
+// FleetView is the state of the fleet and what follows from it.
+type FleetView struct {
+	State  State           // empty: no host knows a run
+	Run    string          // the run that State is about
+	Stable release.Release // what the fleet is meant to run; zero: nothing
+	Behind []string        // hosts that run something else, or did not answer
+	Why    string
+}
+
+// Fleet puts together what the hosts say. A run that some hosts committed and
+// others did not is Split; one that says it runs but has no controller is
+// Lost; a host that went back by its lease does not change how its run ended.
+func Fleet(hosts []HostView) FleetView {
+	run := latestRun(hosts)
+	f := FleetView{Run: run}
+	var told []HostView
+	for _, h := range hosts {
+		if h.Err == nil && run != "" && h.Run.ID == run {
+			told = append(told, h)
+		}
+	}
+	f.State, f.Why = fleetState(told)
+	f.Stable = reference(hosts, f)
+	for _, h := range hosts {
+		if h.Err != nil || h.Stable != f.Stable {
+			f.Behind = append(f.Behind, h.Host)
+		}
+	}
+	return f
+}
+
+// latestRun is the run that began last on any host.
+func latestRun(hosts []HostView) string {
+	var latest RunView
+	for _, h := range hosts {
+		if h.Err == nil && h.Run.ID != "" && (latest.ID == "" || h.Run.Since.After(latest.Since)) {
+			latest = h.Run
+		}
+	}
+	return latest.ID
+}
+
+// fleetState is how a run stands, told by the hosts that know it.
+func fleetState(told []HostView) (State, string) {
+	if len(told) == 0 {
+		return "", ""
+	}
+	if h, ok := find(told, func(h HostView) bool { return h.Alive }); ok {
+		if h.Run.State == Paused {
+			return Paused, h.Run.Why
+		}
+		return Running, h.Run.Why
+	}
+	if done, open := split(told); len(done) > 0 {
+		if len(open) > 0 {
+			return Split, fmt.Sprintf("committed on %s, not on %s", strings.Join(done, ", "), strings.Join(open, ", "))
+		}
+		return Promoted, told[0].Run.Why
+	}
+	for _, s := range []State{Running, Split, Paused, Failed, RolledBack, Aborted, Lost} {
+		if h, ok := find(told, func(h HostView) bool { return h.Run.State == s }); ok {
+			return ended(s, h, told)
+		}
+	}
+	return told[0].Run.State, told[0].Run.Why
+}
+
+// ended turns a state that hosts recorded into the fleet's.
+func ended(s State, h HostView, told []HostView) (State, string) {
+	if s == Running || s == Split {
+		return Lost, "the controller of the run is gone; the hosts go back when their leases end"
+	}
+	var alone []string
+	for _, t := range told {
+		if s != Lost && t.Run.State == Lost {
+			alone = append(alone, t.Host)
+		}
+	}
+	why := h.Run.Why
+	if len(alone) > 0 {
+		why += "; by its own lease: " + strings.Join(alone, ", ")
+	}
+	return s, why
+}
+
+// split sorts hosts by whether they committed the run.
+func split(told []HostView) (done, open []string) {
+	for _, h := range told {
+		if h.Run.Committed {
+			done = append(done, h.Host)
+		} else {
+			open = append(open, h.Host)
+		}
+	}
+	return done, open
+}
+
+// reference is the release the fleet is meant to run: the promoted one, else
+// the one that most hosts run; the first host's where that is a tie.
+func reference(hosts []HostView, f FleetView) release.Release {
+	if f.State == Promoted {
+		if h, ok := find(hosts, func(h HostView) bool { return h.Err == nil && h.Run.ID == f.Run }); ok {
+			return h.Run.Release
+		}
+	}
+	count := map[release.Release]int{}
+	var best release.Release
+	for _, h := range hosts {
+		if h.Err == nil && !h.Stable.IsZero() {
+			count[h.Stable]++
+		}
+	}
+	for _, h := range hosts {
+		if h.Err == nil && count[h.Stable] > count[best] {
+			best = h.Stable
+		}
+	}
+	return best
+}
+
+func find(hosts []HostView, is func(HostView) bool) (HostView, bool) {
+	if i := slices.IndexFunc(hosts, is); i >= 0 {
+		return hosts[i], true
+	}
+	return HostView{}, false
+}
