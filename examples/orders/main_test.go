@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// TestMain lets the test binary stand in for the program.
+func TestMain(m *testing.M) {
+	if os.Getenv("ORDERS_TEST_RUN") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// start runs the program with the given environment and returns its URL.
+func start(t *testing.T, env ...string) (*exec.Cmd, string) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-listen", "127.0.0.1:0")
+	cmd.Env = append(os.Environ(), append(env, "ORDERS_TEST_RUN=1", "SHIPPER_SLOT=blue")...)
+	log, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	lines := bufio.NewScanner(log)
+	for lines.Scan() {
+		if m := regexp.MustCompile(`address=(\S+)`).FindStringSubmatch(lines.Text()); m != nil {
+			go io.Copy(io.Discard, log)
+			return cmd, "http://" + m[1]
+		}
+	}
+	t.Fatal("the program ended without serving")
+	return nil, ""
+}
+
+func call(t *testing.T, method, url, body string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(b)
+}
+
+func TestServesAndStops(t *testing.T) {
+	cmd, url := start(t)
+	resp, body := call(t, "GET", url+"/version", "")
+	if resp.Header.Get("X-Orders-Version") != "dev" || resp.Header.Get("X-Slot") != "blue" || !strings.Contains(body, `"slot":"blue"`) {
+		t.Errorf("version: %v %s", resp.Header, body)
+	}
+	resp, body = call(t, "POST", url+"/orders", `{"item":"bolt","quantity":4}`)
+	var o order
+	if err := json.Unmarshal([]byte(body), &o); err != nil || resp.StatusCode != http.StatusCreated {
+		t.Fatalf("created %d %s: %v", resp.StatusCode, body, err)
+	}
+	if resp, _ := call(t, "DELETE", url+"/orders/"+o.ID, ""); resp.StatusCode != http.StatusNoContent {
+		t.Errorf("cancelled: %d", resp.StatusCode)
+	}
+	if _, body := call(t, "GET", url+"/orders/"+o.ID, ""); !strings.Contains(body, `"cancelled":true`) {
+		t.Errorf("order: %s", body)
+	}
+	if _, body := call(t, "GET", url+"/orders", ""); !strings.Contains(body, o.ID) {
+		t.Errorf("list: %s", body)
+	}
+	if runtime.GOOS == "windows" {
+		return // an interrupt cannot be sent there without a console
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("stopped with %v", err)
+	}
+}
+
+func TestAnswersOfTheAPI(t *testing.T) {
+	_, url := start(t)
+	tests := []struct {
+		method, path, body string
+		want               int
+	}{
+		{"GET", "/orders/none", "", 404},
+		{"DELETE", "/orders/none", "", 404},
+		{"POST", "/orders", "{", 400},
+		{"POST", "/orders", `{"item":"","quantity":1}`, 400},
+		{"POST", "/orders", `{"item":"x","quantity":0}`, 400},
+		{"POST", "/orders", `{"item":"x","quantity":1,"more":1}`, 400},
+		{"POST", "/orders", `{"item":"` + strings.Repeat("x", maxBody) + `"}`, 400},
+		{"PUT", "/orders", "", 405},
+		{"GET", "/healthz", "", 200},
+		{"GET", "/readyz", "", 200},
+		{"GET", "/other", "", 404},
+	}
+	for _, tt := range tests {
+		if resp, body := call(t, tt.method, url+tt.path, tt.body); resp.StatusCode != tt.want {
+			t.Errorf("%s %s: %d %s", tt.method, tt.path, resp.StatusCode, body)
+		}
+	}
+}
+
+func TestUnhealthyStillServes(t *testing.T) {
+	_, url := start(t, "ORDERS_UNHEALTHY=true")
+	if resp, _ := call(t, "GET", url+"/healthz", ""); resp.StatusCode != 503 {
+		t.Errorf("health %d", resp.StatusCode)
+	}
+	if resp, _ := call(t, "GET", url+"/orders", ""); resp.StatusCode != 200 {
+		t.Errorf("orders %d", resp.StatusCode)
+	}
+}
+
+func TestCrashes(t *testing.T) {
+	cmd, url := start(t, "ORDERS_CRASH_AFTER=2")
+	call(t, "GET", url+"/orders", "")
+	if resp, err := http.Get(url + "/orders"); err == nil {
+		resp.Body.Close()
+		t.Error("answered instead of crashing")
+	}
+	cmd.Wait()
+	if cmd.ProcessState.ExitCode() != 13 {
+		t.Errorf("exit %d", cmd.ProcessState.ExitCode())
+	}
+}
+
+func TestRefusesToRun(t *testing.T) {
+	none := func(string) string { return "" }
+	if err := run([]string{"-nothing"}, none); err == nil {
+		t.Error("took an unknown flag")
+	}
+	if err := run(nil, func(name string) string { return map[string]string{"ORDERS_FAIL_RATIO": "x"}[name] }); err == nil {
+		t.Error("took a ratio that is none")
+	}
+	if err := run([]string{"-data", filepath.Join(t.TempDir(), "no", "file")}, none); err == nil {
+		t.Error("took a data file that cannot be")
+	}
+	if err := run(nil, func(name string) string { return map[string]string{"ORDERS_FAIL_START": "1"}[name] }); err == nil {
+		t.Error("started although told not to")
+	}
+}
+
+func TestListenAddress(t *testing.T) {
+	tests := map[string]map[string]string{
+		"127.0.0.1:8080":  {},
+		"127.0.0.1:18081": {"PORT": "18081"},
+		"10.0.0.1:5":      {"PORT": "18081", "SHIPPER_LISTEN": "10.0.0.1:5"},
+	}
+	for want, env := range tests {
+		if got := listenAddress(func(name string) string { return env[name] }); got != want {
+			t.Errorf("%v: %s", env, got)
+		}
+	}
+}
