@@ -6,7 +6,7 @@ package pipeline
 
 import (
 	"context"
-	"io"
+	"errors"
 	"time"
 
 	"github.com/go-shipper/shipper/config"
@@ -20,15 +20,27 @@ import (
 // Dialer opens an authenticated connection to one host of the target.
 type Dialer func(ctx context.Context, h config.Host) (transport.Conn, error)
 
+// Bridge places the program on a host that serves there and returns the
+// command line that starts it. Without install it changes nothing and returns
+// ErrBare where the program is missing.
+type Bridge func(ctx context.Context, conn transport.Conn, h config.Host, install bool) (line string, err error)
+
+// ErrBare says that shipper has never been on a host.
+var ErrBare = errors.New("no shipper on this host")
+
 // Pipeline works on one service in one environment.
 type Pipeline struct {
 	Target  config.Target
 	Dial    Dialer
+	Bridge  Bridge
 	Emit    func(journal.Record) // the story as it happens; called from one goroutine at a time
 	Version string               // of shipper
 	Owner   string               // who: user@machine
 	Address string               // from where
 	Now     func() time.Time
+	Exit    func(Result, error) int // the exit code that the journal records
+
+	enc encodings
 }
 
 // DeployRequest says what to deploy; Bundle empty builds HEAD of Dir.
@@ -69,21 +81,4 @@ type FleetStatus struct {
 type HistoryEntry struct {
 	Started journal.Record
 	Result  journal.Record // zero if the run has not told its end
-}
-
-// Verbs; the bodies are in one file each.
-type verbs interface {
-	Build(ctx context.Context, dir, out string) (bundle string, r release.Release, err error)
-	Deploy(ctx context.Context, req DeployRequest) (Result, error)
-	Rollback(ctx context.Context, req RollbackRequest) (Result, error)
-	Status(ctx context.Context) (FleetStatus, error)
-	History(ctx context.Context) ([]HistoryEntry, error)
-	Ask(ctx context.Context, kind string) (Result, error)    // abort, pause, resume, promote, promote-full of a live run
-	Resume(ctx context.Context, kind string) (Result, error) // takes a parked, lost or split run on: resume, promote, promote-full
-	LockStatus(ctx context.Context) ([]HostStatus, error)
-	LockAcquire(ctx context.Context, message string) error
-	LockRelease(ctx context.Context) error
-	Logs(ctx context.Context, w io.Writer, host string, lines int, follow bool) error
-	Prune(ctx context.Context, dryRun bool) (map[string]rpc.PruneReply, error)
-	Remove(ctx context.Context) error
 }

@@ -1,0 +1,60 @@
+package pipeline
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+
+	"github.com/go-shipper/shipper/journal"
+	"github.com/go-shipper/shipper/packaging"
+	"github.com/go-shipper/shipper/problem"
+	"github.com/go-shipper/shipper/release"
+)
+
+// Build makes a bundle of HEAD of dir in the folder out (default: the
+// configuration's dist) and returns its path.
+func (p *Pipeline) Build(ctx context.Context, dir, out string) (string, release.Release, error) {
+	return p.build(ctx, dir, out, newStory("", p.Now, p.Emit))
+}
+
+func (p *Pipeline) build(ctx context.Context, dir, out string, s *story) (string, release.Release, error) {
+	began := p.Now()
+	log := func(line string) { s.tell(journal.TypeLog, "", journal.Note{Text: line}) }
+	s.tell(journal.TypeProgress, "", journal.Progress{What: "build", Done: 0, Total: int64(len(p.Target.Build.Targets))})
+	path, m, b, err := packaging.Pack(ctx, p.packRequest(dir, out, log))
+	if err != nil {
+		return "", release.Release{}, stopped(ctx, asProblem(err, "build"))
+	}
+	told := journal.Build{
+		Builder: m.Builder, Version: m.Version, Commit: m.Commit, Bundle: filepath.Base(path),
+		Digest: m.Digest, Seconds: p.Now().Sub(began).Seconds(),
+	}
+	for _, a := range b.Artifacts {
+		told.Targets = append(told.Targets, a.GOOS+"/"+a.GOARCH)
+	}
+	if info, err := os.Stat(path); err == nil {
+		told.Bytes = info.Size()
+	}
+	s.tell(journal.TypeBuild, "", told)
+	return path, release.Release{Version: m.Version, Digest: m.Digest}, nil
+}
+
+func asProblem(err error, what string) error {
+	if problem.KindOf(err) != problem.Failed || problem.HintOf(err) != "" {
+		return err
+	}
+	return problem.Wrap(problem.Failed, err, what, "")
+}
+
+func (p *Pipeline) packRequest(dir, out string, log func(string)) packaging.PackRequest {
+	if dir == "" {
+		dir = filepath.Dir(p.Target.Path)
+	}
+	if out == "" {
+		out = p.Target.Build.Dist
+	}
+	return packaging.PackRequest{
+		Name: p.Target.Service.Name, Binary: p.Target.Service.Binary, Dir: dir,
+		Build: p.Target.Build, Files: p.Target.Service.Files, Out: out, Log: log,
+	}
+}

@@ -1,0 +1,271 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/journal"
+	"github.com/go-shipper/shipper/packaging"
+	"github.com/go-shipper/shipper/problem"
+	"github.com/go-shipper/shipper/release"
+	"github.com/go-shipper/shipper/rollout"
+)
+
+// Deploy takes a release to all hosts: lock, push, start beside the old one,
+// smoke checks, traffic in steps, commit. Any bad signal before the commit
+// takes every host back.
+func (p *Pipeline) Deploy(ctx context.Context, req DeployRequest) (Result, error) {
+	s := newStory(newRun(p.Now()), p.Now, p.Emit)
+	b, err := p.bundle(ctx, req, s)
+	if err != nil {
+		return Result{State: rollout.Failed, Run: s.run}, stopped(ctx, err)
+	}
+	defer b.Close()
+	res := Result{State: rollout.Failed, Run: s.run, Release: b.Release()}
+	d := &deployment{p: p, b: b, s: s, f: p.fleet(), revisions: map[string]release.Revision{}}
+	if d.secrets, err = p.secrets(); err != nil {
+		return res, err
+	}
+	if err := d.render(); err != nil {
+		return res, err
+	}
+	defer d.f.close()
+	if err := p.reach(ctx, d.f, s); err != nil {
+		return res, stopped(ctx, err)
+	}
+	before, err := p.statuses(ctx, d.f)
+	if err != nil {
+		return res, stopped(ctx, err)
+	}
+	if d.alreadyRunning(before) {
+		s.note(journal.TypeWarning, "", b.Release().String()+": already running on all hosts")
+		res.State = rollout.Promoted
+		return res, nil
+	}
+	return p.underRun(ctx, d.f, s, "deploy", res, func() (Result, error) {
+		return d.underLock(ctx, before, res)
+	})
+}
+
+// deployment is one deploy on its way.
+type deployment struct {
+	p         *Pipeline
+	b         *packaging.Bundle
+	s         *story
+	f         fleet
+	secrets   map[string]string
+	revisions map[string]release.Revision // by architecture
+}
+
+func (d *deployment) render() error {
+	for _, h := range d.f {
+		if _, ok := d.revisions[h.arch()]; ok {
+			continue
+		}
+		t, err := d.b.Target("windows", h.arch())
+		if err != nil {
+			return err
+		}
+		r, err := d.p.revision(d.b.Manifest, t, d.secrets)
+		if err != nil {
+			return err
+		}
+		d.revisions[h.arch()] = r
+	}
+	return nil
+}
+
+func (d *deployment) alreadyRunning(before map[string]rpc.ServiceStatus) bool {
+	for _, h := range d.f {
+		st := before[h.Name]
+		slot := st.Slots[st.Stable]
+		if st.Session != nil || st.Stable == "" || slot.Revision != d.revisions[h.arch()].ID() || slot.Live.State != "running" {
+			return false
+		}
+	}
+	return true
+}
+
+// underLock pushes and lets the engine decide.
+func (d *deployment) underLock(ctx context.Context, before map[string]rpc.ServiceStatus, res Result) (Result, error) {
+	if err := d.pushAll(ctx); err != nil {
+		if ctx.Err() != nil {
+			res.State = rollout.Aborted
+		}
+		return res, stopped(ctx, err)
+	}
+	first := map[string]bool{}
+	for name, st := range before {
+		first[name] = st.Stable == ""
+	}
+	engine, err := rollout.New(plan(d.p.Target, first))
+	if err != nil {
+		return res, problem.Wrap(problem.Usage, err, "plan the rollout", "`shipper validate` checks the configuration")
+	}
+	dr := newDriver(d.p, d.f, d.s.run, task{start: d.start}, d.s, engine)
+	return dr.result(dr.drive(ctx), res)
+}
+
+// pushAll pushes to all hosts while the leases are kept.
+func (d *deployment) pushAll(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	lost := func(ev rollout.Event) {
+		switch ev := ev.(type) {
+		case rollout.HostLost:
+			cancel(&hostError{Host: ev.Host, Err: ev.Err})
+		case rollout.Asked:
+			d.s.tell(journal.TypeRequest, "", journal.Request{Kind: ev.Kind, By: ev.By})
+			if ev.Kind == "abort" {
+				cancel(errAborted)
+			}
+		}
+	}
+	held, letGo := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		lease{p: d.p, run: d.s.run, ttl: d.p.Target.Rollback.Lease, event: lost}.hold(held, d.f)
+	}()
+	err := d.f.each(ctx, func(ctx context.Context, h *host) error {
+		return h.push(ctx, d.s.run, d.b, d.s)
+	})
+	letGo()
+	<-done
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
+	return remoteProblem(err, "push")
+}
+
+func (d *deployment) start(h *host) (rpc.Start, error) {
+	t := d.p.Target
+	return rpc.Start{
+		Revision: d.revisions[h.arch()], Secrets: d.secrets,
+		Ports:   rpc.Ports{Blue: t.Service.Ports.Blue, Green: t.Service.Ports.Green},
+		Traffic: d.p.traffic(), Timeout: t.Service.StartTimeout,
+	}, nil
+}
+
+func (p *Pipeline) traffic() rpc.TrafficConfig {
+	t := p.Target.Traffic
+	return rpc.TrafficConfig{Router: t.Router, Listen: t.Listen, DrainTimeout: t.DrainTimeout, Boot: t.Boot}
+}
+
+// bundle opens the given bundle or builds HEAD.
+func (p *Pipeline) bundle(ctx context.Context, req DeployRequest, s *story) (*packaging.Bundle, error) {
+	path := req.Bundle
+	if path == "" {
+		var err error
+		if path, _, err = p.build(ctx, req.Dir, "", s); err != nil {
+			return nil, err
+		}
+	}
+	b, err := packaging.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if name := b.Manifest.Name; name != p.Target.Service.Name {
+		return nil, errors.Join(problem.New(problem.Usage, "give the bundle of this service, or the configuration of that one",
+			"%s: bundle of service %q, but %s describes %q", path, name, p.Target.Path, p.Target.Service.Name), b.Close())
+	}
+	return b, nil
+}
+
+// reach connects the fleet and tells what answers.
+func (p *Pipeline) reach(ctx context.Context, f fleet, s *story) error {
+	if err := f.connect(ctx, true); err != nil {
+		return err
+	}
+	for _, h := range f {
+		s.tell(journal.TypeHost, h.Name, journal.HostInfo{
+			Hostname: h.hello.Hostname, OS: h.hello.OS, Arch: h.hello.Arch,
+			Helper: h.hello.Helper.Short(), Action: "connected",
+		})
+	}
+	return nil
+}
+
+func (p *Pipeline) opening(verb string, r release.Release, f fleet) journal.RunStarted {
+	return journal.RunStarted{
+		Verb: verb, Service: p.Target.Service.Name, Environment: p.Target.Environment,
+		Owner: p.Owner, Address: p.Address, Release: r,
+		Strategy: p.Target.Rollout.Strategy, Hosts: f.names(), Version: p.Version,
+	}
+}
+
+// closing writes the result for those who read the journal later; the command
+// line shows its own.
+func (p *Pipeline) closing(s *story, verb string, res Result, err error) {
+	out := journal.Result{Verb: verb, State: string(res.State), Run: res.Run, Release: res.Release}
+	if p.Exit != nil {
+		out.Exit = p.Exit(res, err)
+	}
+	if err != nil {
+		out.Error, out.Hint = err.Error(), problem.HintOf(err)
+	}
+	s.keep(journal.TypeResult, out)
+}
+
+var errAborted = errors.New("aborted by request")
+
+// stopped turns what failed because a person stopped it into an abort.
+func stopped(ctx context.Context, err error) error {
+	var p *problem.Error
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return problem.Wrap(problem.Aborted, context.Cause(ctx), "stopped", "")
+	case errors.Is(err, errAborted):
+		return problem.Wrap(problem.Aborted, err, "stopped", "")
+	case errors.As(err, &p):
+		return err
+	}
+	return remoteProblem(err, "talk to the hosts")
+}
+
+func reason(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// result is what the engine's last command means for the caller.
+func (d *driver) result(end rollout.Command, res Result) (Result, error) {
+	res.State = end.State
+	if d.refusedEverywhere() {
+		res.State = rollout.Lost
+		return res, problem.New(problem.Failed, "run `shipper status`, then deploy again",
+			"the lease ran out while this controller was not heard; the hosts went back to stable by themselves")
+	}
+	cause := d.problem()
+	switch end.State {
+	case rollout.Promoted:
+		return res, nil
+	case rollout.RolledBack:
+		return res, problem.New(problem.RolledBack, hintOf(cause, "`shipper logs` and `shipper history` tell more; stable serves all traffic"), "rolled back: %s", end.Why)
+	case rollout.Aborted:
+		return res, problem.New(problem.Aborted, "", "aborted: %s", end.Why)
+	case rollout.Paused:
+		return res, problem.New(problem.Paused, "`shipper promote` goes on, `shipper abort` takes it back", "paused: %s", end.Why)
+	case rollout.Split:
+		return res, problem.New(problem.Behind, "`shipper resume` finishes the commit, `shipper rollback` takes the rest back", "split: %s", end.Why)
+	}
+	if cause != nil && cause.Kind != problem.Unreachable {
+		return res, problem.Wrap(cause.Kind, errors.New(end.Why), "failed", cause.Hint)
+	}
+	return res, problem.New(problem.Failed, hintOf(cause, "`shipper logs` shows what the service said"), "failed: %s", end.Why)
+}
+
+func hintOf(p *problem.Error, otherwise string) string {
+	if p != nil && p.Hint != "" {
+		return p.Hint
+	}
+	return otherwise
+}
+
+func (r Result) String() string { return fmt.Sprintf("%s %s", r.State, r.Release) }

@@ -1,0 +1,279 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/journal"
+	"github.com/go-shipper/shipper/problem"
+	"github.com/go-shipper/shipper/release"
+	"github.com/go-shipper/shipper/rollout"
+)
+
+const (
+	tickEvery  = 250 * time.Millisecond
+	watchEvery = 500 * time.Millisecond
+	// graceAfterSignal is how long an interrupted run may still undo; what is
+	// left then, the hosts do by their leases.
+	graceAfterSignal = 5 * time.Second
+)
+
+// task is what the driver does on a host: the parts of a run that differ
+// between a deploy and a rollback.
+type task struct {
+	start    func(h *host) (rpc.Start, error)
+	rejected bool // commit marks the revision that was stable as bad
+}
+
+// driver executes the engine's commands and feeds it events. One goroutine
+// (drive) owns the engine; everything else reports through events.
+type driver struct {
+	p      *Pipeline
+	f      fleet
+	run    string
+	task   task
+	story  *story
+	engine *rollout.Engine
+	events chan rollout.Event
+	watch  map[string]context.CancelFunc
+	hosts  map[string]*worker
+	work   sync.WaitGroup
+	end    rollout.Command // Finish, once it came
+	ask    string          // asked of the engine once the first step began: promote of a parked run
+
+	mu    sync.Mutex
+	slots map[string]rpc.Started
+	fault map[string]error // what a host failed with, for kind and hint of the result
+}
+
+func newDriver(p *Pipeline, f fleet, run string, t task, s *story, e *rollout.Engine) *driver {
+	return &driver{
+		p: p, f: f, run: run, task: t, story: s, engine: e,
+		events: make(chan rollout.Event, 64),
+		watch:  map[string]context.CancelFunc{}, hosts: map[string]*worker{},
+		slots: map[string]rpc.Started{}, fault: map[string]error{},
+	}
+}
+
+// drive runs the engine to its end. When ctx ends it asks the engine to stop
+// and gives it the grace of a signal.
+func (d *driver) drive(ctx context.Context) rollout.Command {
+	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer func() { cancel(context.Canceled); d.work.Wait() }()
+	d.work.Go(func() {
+		lease{p: d.p, run: d.run, ttl: d.p.Target.Rollback.Lease, event: d.sender(work)}.hold(work, d.f)
+	})
+	d.startWorkers(work)
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	asked, grace := ctx.Done(), (<-chan time.Time)(nil)
+	d.step(work, rollout.Begin{})
+	for d.end.Verb != rollout.Finish {
+		select {
+		case ev := <-d.events:
+			d.hear(work, ev)
+		case <-tick.C:
+			d.step(work, rollout.Tick{})
+		case <-asked:
+			asked = nil
+			timer := time.NewTimer(graceAfterSignal)
+			defer timer.Stop()
+			grace = timer.C
+			d.step(work, rollout.Interrupted{Why: context.Cause(ctx).Error()})
+		case <-grace:
+			return rollout.Command{Verb: rollout.Finish, State: rollout.Aborted, Why: "interrupted; what is left the hosts take back by their leases"}
+		}
+	}
+	return d.end
+}
+
+func (d *driver) hear(ctx context.Context, ev rollout.Event) {
+	switch ev := ev.(type) {
+	case rollout.Asked:
+		d.story.tell(journal.TypeRequest, "", journal.Request{Kind: ev.Kind, By: ev.By})
+	case rollout.HostLost:
+		d.remember(ev.Host, ev.Err)
+		d.story.note(journal.TypeWarning, ev.Host, "host lost: "+ev.Err.Error())
+	}
+	d.step(ctx, ev)
+}
+
+// step feeds one event and sets the commands going.
+func (d *driver) step(ctx context.Context, ev rollout.Event) {
+	for _, c := range d.engine.Step(d.p.Now(), ev) {
+		switch c.Verb {
+		case rollout.Finish:
+			d.end = c
+		case rollout.Note:
+			d.tellNote(c.Note)
+		case rollout.Watch:
+			d.startWatch(ctx, c.Host)
+		case rollout.Unwatch:
+			d.stopWatch(c.Host)
+		case rollout.Wake: // ticks come often enough
+		default:
+			d.hosts[c.Host].add(ctx, c)
+		}
+	}
+}
+
+func (d *driver) startWorkers(ctx context.Context) {
+	for _, h := range d.f {
+		w := newWorker()
+		d.hosts[h.Name] = w
+		d.work.Go(func() {
+			w.run(ctx, func(cctx context.Context, c rollout.Command) {
+				err := d.execute(cctx, c)
+				if cctx.Err() == nil { // what was cancelled says nothing about the host
+					d.remember(c.Host, err)
+				}
+				d.sender(ctx)(rollout.Done{Command: c, Err: err})
+			})
+		})
+	}
+}
+
+// sender posts events until the run is over.
+func (d *driver) sender(ctx context.Context) func(rollout.Event) {
+	return func(ev rollout.Event) {
+		select {
+		case d.events <- ev:
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (d *driver) remember(host string, err error) {
+	if err == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fault[host] == nil {
+		d.fault[host] = err
+	}
+}
+
+// problem is the first failure that a host reported, with its kind and hint.
+func (d *driver) problem() *problem.Error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, h := range d.f {
+		var p *problem.Error
+		if err := d.fault[h.Name]; err != nil && errors.As(remoteProblem(err, h.Name), &p) {
+			return p
+		}
+	}
+	return nil
+}
+
+// refusedEverywhere reports whether every host has refused this controller: it
+// was away for longer than its lease.
+func (d *driver) refusedEverywhere() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, h := range d.f {
+		var r *rpc.Error
+		if !errors.As(d.fault[h.Name], &r) || (r.Code != rpc.CodeFenced && r.Code != rpc.CodeLocked) {
+			return false
+		}
+	}
+	return true
+}
+
+func (d *driver) tellNote(note any) {
+	switch n := note.(type) {
+	case rollout.StepNote:
+		if d.ask != "" {
+			d.events <- rollout.Asked{Kind: d.ask, By: d.p.Owner}
+			d.ask = ""
+		}
+		d.story.tell(journal.TypeStep, "", journal.StepBegan{Batch: n.Batch, Batches: n.Batches, Step: n.Step, Steps: n.Steps, What: n.What})
+	case rollout.MeasurementNote:
+		d.story.tell(journal.TypeMeasurement, "", journal.Measurement{
+			Signal: n.Signal, Canary: arm(n.Canary), Stable: arm(n.Stable), Outcome: string(n.Outcome), Why: n.Why,
+		})
+	case rollout.VerdictNote:
+		d.story.tell(journal.TypeVerdict, "", journal.Verdict{
+			Outcome: string(n.Outcome), Signal: n.Signal, Why: n.Why, Step: n.Step,
+			Elapsed: n.Elapsed.Seconds(), Evidence: n.Evidence,
+		})
+	case rollout.PauseNote:
+		d.story.note(journal.TypePaused, "", n.Why)
+	case rollout.WarningNote:
+		d.story.note(journal.TypeWarning, "", n.Text)
+	}
+}
+
+func arm(a rollout.Arm) journal.Arm {
+	return journal.Arm{
+		Requests: a.Requests, Errors: a.Errors, Ratio: a.Ratio,
+		P50ms: float64(a.P50.Microseconds()) / 1000, P99ms: float64(a.P99.Microseconds()) / 1000,
+	}
+}
+
+func (d *driver) startWatch(ctx context.Context, name string) {
+	if d.watch[name] != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	d.watch[name] = cancel
+	d.work.Go(func() { d.watchHost(ctx, d.f.byName(name)) })
+}
+
+func (d *driver) stopWatch(name string) {
+	if stop := d.watch[name]; stop != nil {
+		stop()
+		delete(d.watch, name)
+	}
+}
+
+// watchHost feeds the host's counters. A look that fails is no data; whether
+// the host is lost, the lease decides.
+func (d *driver) watchHost(ctx context.Context, h *host) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		var c rpc.Counters
+		look, cancel := context.WithTimeout(ctx, 4*watchEvery)
+		err := h.call(look, 0, func(cl *rpc.Client) (err error) {
+			c, err = cl.Counters(look, rpc.ServiceRef{Service: d.p.Target.Service.Name})
+			return err
+		})
+		cancel()
+		if err == nil {
+			d.sender(ctx)(d.counted(h.Name, c))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (d *driver) counted(name string, c rpc.Counters) rollout.Counted {
+	d.mu.Lock()
+	slot := d.slots[name].Slot
+	d.mu.Unlock()
+	live := c.Live[slot]
+	return rollout.Counted{
+		Host: name, Epoch: c.Epoch,
+		Canary: counts(c.Slots[slot]), Stable: counts(c.Slots[slot.Other()]),
+		Live: rollout.Instance{State: live.State, PID: live.PID, Started: live.Started},
+	}
+}
+
+func counts(c rpc.SlotCounters) rollout.Counts {
+	return rollout.Counts{Requests: c.Requests - c.Canceled, Errors: c.Errors(), Latency: c.Latency}
+}
+
+// slot is where the run's revision runs on a host.
+func (d *driver) slot(name string) release.Slot {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.slots[name].Slot
+}

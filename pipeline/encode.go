@@ -1,0 +1,56 @@
+package pipeline
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/go-shipper/shipper/packaging"
+	"github.com/go-shipper/shipper/release"
+)
+
+// encodings compresses each content once, however many hosts want it.
+type encodings struct {
+	mu   sync.Mutex
+	done map[release.Digest]func() ([]byte, error)
+}
+
+func (p *Pipeline) encoded(b *packaging.Bundle, d release.Digest) ([]byte, error) {
+	p.enc.mu.Lock()
+	if p.enc.done == nil {
+		p.enc.done = map[release.Digest]func() ([]byte, error){}
+	}
+	once := p.enc.done[d]
+	if once == nil {
+		once = sync.OnceValues(func() ([]byte, error) { return compress(b, d) })
+		p.enc.done[d] = once
+	}
+	p.enc.mu.Unlock()
+	return once()
+}
+
+func compress(b *packaging.Bundle, d release.Digest) ([]byte, error) {
+	r, err := b.Content(d)
+	if err != nil {
+		return nil, fmt.Errorf("read bundle: %w", err)
+	}
+	defer r.Close()
+	var out bytes.Buffer
+	// One goroutine: the bytes must be the same for every host and resume.
+	w, err := zstd.NewWriter(&out, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return nil, fmt.Errorf("compress: %w", err)
+	}
+	if _, err := io.Copy(w, r); err != nil {
+		return nil, fmt.Errorf("compress: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("compress: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+func bytesFrom(b []byte, offset int64) io.Reader { return bytes.NewReader(b[offset:]) }

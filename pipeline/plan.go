@@ -1,0 +1,65 @@
+package pipeline
+
+import (
+	"github.com/go-shipper/shipper/config"
+	"github.com/go-shipper/shipper/rollout"
+)
+
+// plan turns the configuration into what the engine is to do; first names the
+// hosts without a stable slot.
+func plan(t config.Target, first map[string]bool) rollout.Plan {
+	return rollout.Plan{
+		Strategy:         t.Rollout.Strategy,
+		Batches:          batches(t),
+		Steps:            steps(t.Rollout.Steps),
+		LaterSteps:       steps(t.Rollout.LaterSteps),
+		First:            first,
+		Bake:             t.Rollout.Bake,
+		ProgressDeadline: t.Rollout.ProgressDeadline,
+		SettleTime:       t.Analysis.MaxWait,
+		Signals:          signals(t.Analysis),
+		MinRequests:      t.Analysis.MinRequests,
+		OnInsufficient:   t.Analysis.OnInsufficientData,
+		NoRollback:       !t.Rollback.Auto,
+		Scope:            t.Rollback.Scope,
+	}
+}
+
+// batches are the configured ones, or one of all hosts.
+func batches(t config.Target) [][]string {
+	if len(t.Rollout.Batches) > 0 {
+		return t.Rollout.Batches
+	}
+	var all []string
+	for _, h := range t.Hosts {
+		all = append(all, h.Name)
+	}
+	return [][]string{all}
+}
+
+func steps(in []config.Step) []rollout.Step {
+	var out []rollout.Step
+	for _, s := range in {
+		out = append(out, rollout.Step{SetWeight: s.SetWeight, Pause: s.Pause, Analysis: s.Analysis})
+	}
+	return out
+}
+
+func signals(a config.Analysis) []rollout.Signal {
+	var out []rollout.Signal
+	for _, s := range a.Signals {
+		r := rollout.Signal{
+			Name: s.Name, Interval: s.Interval, FailureLimit: s.FailureLimit,
+			MinRequests: s.MinRequests, DryRun: s.DryRun,
+		}
+		switch {
+		case s.Errors != nil:
+			r.Kind, r.MaxRatio, r.MaxDelta = "errors", s.Errors.Max, s.Errors.Above
+		case s.Latency != nil:
+			r.Kind, r.Percentile = "latency", s.Latency.Percentile
+			r.MaxLatency, r.MaxFactor = s.Latency.Max, s.Latency.Factor
+		}
+		out = append(out, r)
+	}
+	return out
+}

@@ -1,0 +1,64 @@
+package pipeline
+
+import (
+	"context"
+	"sync"
+
+	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/problem"
+	"github.com/go-shipper/shipper/rollout"
+)
+
+// Prune removes what retention no longer keeps; by host name, what went.
+func (p *Pipeline) Prune(ctx context.Context, dryRun bool) (map[string]rpc.PruneReply, error) {
+	var mu sync.Mutex
+	out := map[string]rpc.PruneReply{}
+	err := p.locked(ctx, "prune", func(ctx context.Context, h *host, run string) error {
+		return h.call(ctx, 0, func(c *rpc.Client) error {
+			got, err := c.Prune(ctx, rpc.Prune{Fenced: h.fenced(run), Keep: p.Target.Retention.Releases, DryRun: dryRun})
+			mu.Lock()
+			defer mu.Unlock()
+			out[h.Name] = got
+			return err
+		})
+	})
+	return out, err
+}
+
+// Remove takes the service off all hosts without a trace.
+func (p *Pipeline) Remove(ctx context.Context) error {
+	return p.locked(ctx, "remove", func(ctx context.Context, h *host, run string) error {
+		return h.call(ctx, 0, func(c *rpc.Client) error {
+			return c.Remove(ctx, rpc.Remove{Fenced: h.fenced(run)})
+		})
+	})
+}
+
+// locked does fn on every host that knows the service, under the lock.
+func (p *Pipeline) locked(ctx context.Context, verb string, fn func(context.Context, *host, string) error) error {
+	f := p.fleet()
+	defer f.close()
+	var known fleet
+	for _, hs := range p.look(ctx, f) {
+		if hs.Err != nil {
+			return reachProblem(&hostError{Host: hs.Host, Err: hs.Err})
+		}
+		if hs.Status.Known {
+			known = append(known, f.byName(hs.Host))
+		}
+	}
+	if len(known) == 0 {
+		return problem.New(problem.Failed, "`shipper status` lists what the hosts know", "%s: no host knows service %s", verb, p.Target.Service.Name)
+	}
+	run := newRun(p.Now())
+	if err := p.acquire(ctx, known, run, verb); err != nil {
+		return err
+	}
+	err := known.each(ctx, func(ctx context.Context, h *host) error { return fn(ctx, h, run) })
+	state := rollout.Promoted
+	if err != nil {
+		state = rollout.Failed
+	}
+	p.release(known, run, state, reason(err))
+	return remoteProblem(err, verb)
+}

@@ -1,0 +1,220 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+
+	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/journal"
+	"github.com/go-shipper/shipper/problem"
+	"github.com/go-shipper/shipper/release"
+	"github.com/go-shipper/shipper/rollout"
+)
+
+// Rollback takes the fleet to the previous revision, or to the one named, by
+// what the hosts themselves keep: no build, no store, no provider is needed.
+// A run that is left over is ended; stable is not touched then.
+func (p *Pipeline) Rollback(ctx context.Context, req RollbackRequest) (Result, error) {
+	s := newStory(newRun(p.Now()), p.Now, p.Emit)
+	f := p.fleet()
+	defer f.close()
+	hosts := p.look(ctx, f)
+	if err := firstError(hosts); err != nil {
+		return Result{State: rollout.Failed}, stopped(ctx, reachProblem(err))
+	}
+	d := rollout.DecideRollback(views(hosts), req.To)
+	res := Result{State: rollout.RolledBack, Run: s.run, Release: d.Target}
+	if d.Exit != 0 {
+		return Result{State: rollout.Failed}, problem.New(kindOfExit(d.Exit), d.Hint, "roll back: %s", d.Why)
+	}
+	if d.Why != "" {
+		s.note(journal.TypeWarning, "", d.Why)
+	}
+	touched := f.where(func(h *host) bool { return d.Moves[h.Name].Move != rollout.Stay })
+	if len(touched) == 0 {
+		return res, nil
+	}
+	return p.underRun(ctx, touched, s, "rollback", res, func() (Result, error) {
+		return p.goBack(ctx, touched, s, d, res)
+	})
+}
+
+// goBack flips the hosts that have to move; those whose run merely ends have
+// been taken care of by taking and freeing their session.
+func (p *Pipeline) goBack(ctx context.Context, f fleet, s *story, d rollout.Decision, res Result) (Result, error) {
+	moving := f.where(func(h *host) bool { return d.Moves[h.Name].Move != rollout.End })
+	if len(moving) == 0 {
+		return res, nil
+	}
+	start := func(h *host) (rpc.Start, error) {
+		m := d.Moves[h.Name]
+		return p.startKept(m.Revision, m.Release), nil
+	}
+	engine, err := rollout.New(p.flip(moving))
+	if err != nil {
+		return res, problem.Wrap(problem.Failed, err, "plan the rollback", "")
+	}
+	dr := newDriver(p, moving, s.run, task{start: start, rejected: true}, s, engine)
+	end := dr.drive(ctx)
+	if end.State == rollout.Promoted {
+		return res, nil
+	}
+	res, err = dr.result(end, res)
+	if res.State == rollout.RolledBack {
+		res.State = rollout.Failed
+		return res, problem.New(problem.Failed, hintOf(dr.problem(), "`shipper logs` shows what the service said"), "roll back: %s; everything stays as it was", end.Why)
+	}
+	return res, err
+}
+
+// flip is the plan of a way back: start what is cold, smoke, all traffic at
+// once, commit on all hosts.
+func (p *Pipeline) flip(f fleet) rollout.Plan {
+	return rollout.Plan{
+		Strategy: rollout.BlueGreen, Batches: [][]string{f.names()},
+		ProgressDeadline: p.Target.Rollout.ProgressDeadline,
+	}
+}
+
+func (p *Pipeline) startKept(revision release.Digest, r release.Release) rpc.Start {
+	t := p.Target
+	return rpc.Start{
+		Revision: release.Revision{Service: t.Service.Name, Release: r}, Kept: revision,
+		Ports:   rpc.Ports{Blue: t.Service.Ports.Blue, Green: t.Service.Ports.Green},
+		Traffic: p.traffic(), Timeout: t.Service.StartTimeout,
+	}
+}
+
+// underRun does work inside a run of its own: lock, journal, result, unlock.
+func (p *Pipeline) underRun(ctx context.Context, f fleet, s *story, verb string, res Result, work func() (Result, error)) (Result, error) {
+	if err := p.acquire(ctx, f, s.run, verb); err != nil {
+		res.State = rollout.Failed
+		return res, stopped(ctx, err)
+	}
+	stopScribe := p.scribe(context.WithoutCancel(ctx), f, s)
+	s.tell(journal.TypeRunStarted, "", p.opening(verb, res.Release, f))
+	res, err := work()
+	p.closing(s, verb, res, err)
+	stopScribe()
+	p.release(f, s.run, res.State, reason(err))
+	return res, err
+}
+
+func (f fleet) where(is func(*host) bool) fleet {
+	var out fleet
+	for _, h := range f {
+		if is(h) {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+func kindOfExit(exit int) problem.Kind {
+	switch exit {
+	case 6:
+		return problem.Locked
+	case 7:
+		return problem.Unreachable
+	}
+	return problem.Failed
+}
+
+// Resume takes on a run whose controller is gone: a parked one from its step
+// (kind resume, promote or promote-full), a split one to its end.
+func (p *Pipeline) Resume(ctx context.Context, kind string) (Result, error) {
+	f := p.fleet()
+	defer f.close()
+	hosts := p.look(ctx, f)
+	if err := firstError(hosts); err != nil {
+		return Result{State: rollout.Failed}, stopped(ctx, reachProblem(err))
+	}
+	now := fleetStatus(hosts)
+	left, err := p.leftOver(ctx, f, hosts, now)
+	if err != nil {
+		return Result{State: now.State, Run: now.Run, Release: now.Stable}, err
+	}
+	s := newStory(now.Run, p.Now, p.Emit)
+	s.seq = left.seq
+	res := Result{State: rollout.Failed, Run: now.Run, Release: left.release}
+	return p.underRun(ctx, left.hosts, s, kind, res, func() (Result, error) {
+		engine, err := rollout.New(left.plan)
+		if err != nil {
+			return res, problem.Wrap(problem.Failed, err, "plan the rest of the run", "`shipper abort` ends it")
+		}
+		dr := newDriver(p, left.hosts, s.run, task{start: left.start}, s, engine)
+		if left.step > 0 && kind != "resume" {
+			dr.ask = kind
+		}
+		return dr.result(dr.drive(ctx), res)
+	})
+}
+
+// rest is what is left to do of a run.
+type rest struct {
+	hosts   fleet
+	release release.Release
+	plan    rollout.Plan
+	start   func(*host) (rpc.Start, error)
+	seq     int64
+	step    int // of a parked run; 0: split
+}
+
+func (p *Pipeline) leftOver(ctx context.Context, f fleet, hosts []HostStatus, now FleetStatus) (rest, error) {
+	r := rest{hosts: f.where(func(h *host) bool { return undecided(hosts, h.Name, now.Run) })}
+	if (now.State != rollout.Paused && now.State != rollout.Split) || len(r.hosts) == 0 {
+		return r, problem.New(problem.Failed, "`shipper status` tells how the hosts stand", "resume: no run waits to be taken on")
+	}
+	revisions := map[string]rpc.RunStatus{}
+	for _, h := range hosts {
+		if h.Status.Session != nil {
+			return r, problem.New(problem.Locked, lockHint(h.Status.Session), "resume: run %s is alive", now.Run)
+		}
+		if h.Status.Run != nil && h.Status.Run.ID == now.Run {
+			revisions[h.Host], r.release = *h.Status.Run, h.Status.Run.Release
+		}
+	}
+	r.start = func(h *host) (rpc.Start, error) {
+		return p.startKept(revisions[h.Name].Revision, revisions[h.Name].Release), nil
+	}
+	step, err := p.parkedAt(ctx, r.hosts[0], now.Run, &r)
+	if err != nil || now.State == rollout.Split {
+		r.plan, r.step = p.flip(r.hosts), 0
+		return r, err
+	}
+	first := map[string]bool{}
+	for _, h := range hosts {
+		first[h.Host] = h.Status.Stable == ""
+	}
+	r.plan = plan(p.Target, first)
+	r.plan.From = rollout.Position{Batch: max(step.Batch, 1), Step: max(step.Step, 1)}
+	r.step = r.plan.From.Step
+	return r, nil
+}
+
+// undecided reports whether a host has neither committed the run nor left it.
+func undecided(hosts []HostStatus, name, run string) bool {
+	for _, h := range hosts {
+		if h.Host == name {
+			return h.Status.Run != nil && h.Status.Run.ID == run && h.Status.Run.Phase != "committed"
+		}
+	}
+	return false
+}
+
+// parkedAt reads from the run's journal which step it was in.
+func (p *Pipeline) parkedAt(ctx context.Context, h *host, run string, r *rest) (journal.StepBegan, error) {
+	var records []journal.Record
+	err := h.call(ctx, 0, func(c *rpc.Client) (err error) {
+		records, err = c.Read(ctx, rpc.Read{Service: p.Target.Service.Name, Run: run})
+		return err
+	})
+	var step journal.StepBegan
+	for _, rec := range records {
+		r.seq = max(r.seq, rec.Seq)
+		if rec.Type == journal.TypeStep {
+			err = errors.Join(err, decode(rec, &step))
+		}
+	}
+	return step, remoteProblem(err, "read the journal")
+}

@@ -1,0 +1,133 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/journal"
+)
+
+// Status asks every host, changes nothing, and says what follows for the
+// fleet. It fails only when no host could be asked.
+func (p *Pipeline) Status(ctx context.Context) (FleetStatus, error) {
+	f := p.fleet()
+	defer f.close()
+	hosts := p.look(ctx, f)
+	out := fleetStatus(hosts)
+	for _, h := range hosts {
+		if h.Err == nil {
+			return out, nil
+		}
+	}
+	return out, reachProblem(firstError(hosts))
+}
+
+// look asks all hosts side by side; who cannot be asked carries the reason.
+func (p *Pipeline) look(ctx context.Context, f fleet) []HostStatus {
+	out := make([]HostStatus, len(f))
+	index := map[*host]int{}
+	for i, h := range f {
+		index[h] = i
+		out[i].Host = h.Name
+	}
+	_ = f.each(ctx, func(ctx context.Context, h *host) error {
+		st, err := h.status(ctx)
+		i := index[h]
+		out[i].Status, out[i].Hello, out[i].Err = st, h.hello, err
+		return nil
+	})
+	return out
+}
+
+func (h *host) status(ctx context.Context) (rpc.ServiceStatus, error) {
+	var st rpc.ServiceStatus
+	err := h.call(ctx, 0, func(c *rpc.Client) (err error) {
+		st, err = c.Status(ctx, rpc.ServiceRef{Service: h.p.Target.Service.Name})
+		return err
+	})
+	if isBare(err) {
+		return rpc.ServiceStatus{Service: h.p.Target.Service.Name}, nil
+	}
+	return st, err
+}
+
+// statuses is look for verbs that need every host.
+func (p *Pipeline) statuses(ctx context.Context, f fleet) (map[string]rpc.ServiceStatus, error) {
+	out := map[string]rpc.ServiceStatus{}
+	for _, h := range p.look(ctx, f) {
+		if h.Err != nil {
+			return nil, reachProblem(&hostError{Host: h.Host, Err: h.Err})
+		}
+		out[h.Host] = h.Status
+	}
+	return out, nil
+}
+
+func firstError(hosts []HostStatus) error {
+	for _, h := range hosts {
+		if h.Err != nil {
+			return &hostError{Host: h.Host, Err: h.Err}
+		}
+	}
+	return nil
+}
+
+// History merges what all hosts remember, oldest run first.
+func (p *Pipeline) History(ctx context.Context) ([]HistoryEntry, error) {
+	f := p.fleet()
+	defer f.close()
+	if err := f.connect(ctx, false); err != nil {
+		return nil, err
+	}
+	var mu sync.Mutex
+	runs := map[string]*HistoryEntry{}
+	err := f.each(ctx, func(ctx context.Context, h *host) error {
+		return h.call(ctx, 0, func(c *rpc.Client) error {
+			records, err := c.Read(ctx, rpc.Read{Service: p.Target.Service.Name, Run: "*"})
+			mu.Lock()
+			defer mu.Unlock()
+			for _, r := range records {
+				remember(runs, r)
+			}
+			return err
+		})
+	})
+	return sorted(runs), remoteProblem(err, "read history")
+}
+
+func remember(runs map[string]*HistoryEntry, r journal.Record) {
+	e := runs[r.Run]
+	if e == nil {
+		e = &HistoryEntry{}
+		runs[r.Run] = e
+	}
+	switch r.Type {
+	case journal.TypeRunStarted:
+		e.Started = r
+	case journal.TypeResult:
+		e.Result = r
+	case journal.TypeUndone: // by a guard that had to end a run itself
+		if e.Result.Type == "" {
+			e.Result = r
+		}
+	}
+}
+
+func sorted(runs map[string]*HistoryEntry) []HistoryEntry {
+	var out []HistoryEntry
+	for _, e := range runs {
+		if e.Started.Run != "" {
+			out = append(out, *e)
+		}
+	}
+	slices.SortFunc(out, func(a, b HistoryEntry) int {
+		return cmp.Or(a.Started.Time.Compare(b.Started.Time), cmp.Compare(a.Started.Run, b.Started.Run))
+	})
+	return out
+}
+
+func isBare(err error) bool { return errors.Is(err, ErrBare) }

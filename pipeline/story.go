@@ -1,0 +1,83 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-shipper/shipper/journal"
+)
+
+// story numbers the records of one run, shows them as they happen, and keeps
+// those that belong on the hosts until they were handed over.
+type story struct {
+	mu      sync.Mutex
+	run     string
+	seq     int64
+	now     func() time.Time
+	emit    func(journal.Record)
+	stored  []journal.Record
+	changed chan struct{}
+}
+
+func newStory(run string, now func() time.Time, emit func(journal.Record)) *story {
+	return &story{run: run, now: now, emit: emit, changed: make(chan struct{}, 1)}
+}
+
+// tell adds one record; host is empty for what concerns the whole run.
+func (s *story) tell(kind, host string, data any) journal.Record {
+	raw, err := json.Marshal(data)
+	if err != nil { // only our own plain structs reach this
+		raw = json.RawMessage(`null`)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seq++
+	r := journal.Record{V: journal.Version, Seq: s.seq, Time: s.now().UTC(), Run: s.run, Type: kind, Host: host, Data: raw}
+	if s.emit != nil {
+		s.emit(r)
+	}
+	if stored(kind) {
+		s.stored = append(s.stored, r)
+		select {
+		case s.changed <- struct{}{}:
+		default:
+		}
+	}
+	return r
+}
+
+// note tells one sentence.
+func (s *story) note(kind, host, text string) { s.tell(kind, host, journal.Note{Text: text}) }
+
+// after returns the stored records from index i on.
+func (s *story) after(i int) []journal.Record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]journal.Record(nil), s.stored[min(i, len(s.stored)):]...)
+}
+
+// stored reports whether hosts keep records of this type.
+func stored(kind string) bool {
+	switch kind {
+	case journal.TypeProgress, journal.TypeServiceState, journal.TypeLog:
+		return false
+	}
+	return true
+}
+
+// keep stores a record on the hosts without showing it.
+func (s *story) keep(kind string, data any) {
+	emit := s.emit
+	s.emit = nil
+	s.tell(kind, "", data)
+	s.emit = emit
+}
+
+func decode(r journal.Record, into any) error {
+	if err := json.Unmarshal(r.Data, into); err != nil {
+		return fmt.Errorf("read record %d of run %s: %w", r.Seq, r.Run, err)
+	}
+	return nil
+}
