@@ -61,10 +61,11 @@ type deployment struct {
 
 func (d *deployment) render() error {
 	for _, h := range d.f {
-		if _, ok := d.revisions[h.arch()]; ok {
+		_, arch := h.target()
+		if _, ok := d.revisions[arch]; ok {
 			continue
 		}
-		t, err := d.b.Target("windows", h.arch())
+		t, err := d.b.Target(h.target())
 		if err != nil {
 			return err
 		}
@@ -72,16 +73,21 @@ func (d *deployment) render() error {
 		if err != nil {
 			return err
 		}
-		d.revisions[h.arch()] = r
+		d.revisions[arch] = r
 	}
 	return nil
+}
+
+func (d *deployment) revision(h *host) release.Revision {
+	_, arch := h.target()
+	return d.revisions[arch]
 }
 
 func (d *deployment) alreadyRunning(before map[string]rpc.ServiceStatus) bool {
 	for _, h := range d.f {
 		st := before[h.Name]
 		slot := st.Slots[st.Stable]
-		if st.Session != nil || st.Stable == "" || slot.Revision != d.revisions[h.arch()].ID() || slot.Live.State != "running" {
+		if st.Session != nil || st.Stable == "" || slot.Revision != d.revision(h).ID() || slot.Live.State != "running" {
 			return false
 		}
 	}
@@ -143,7 +149,7 @@ func (d *deployment) pushAll(ctx context.Context) error {
 func (d *deployment) start(h *host) (rpc.Start, error) {
 	t := d.p.Target
 	return rpc.Start{
-		Revision: d.revisions[h.arch()], Secrets: d.secrets,
+		Revision: d.revision(h), Secrets: d.secrets,
 		Ports:   rpc.Ports{Blue: t.Service.Ports.Blue, Green: t.Service.Ports.Green},
 		Traffic: d.p.traffic(), Timeout: t.Service.StartTimeout,
 	}, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime"
 	"time"
 
 	"github.com/go-shipper/shipper/host/rpc"
@@ -18,7 +19,7 @@ const pushPatience = 2 * time.Minute
 // push brings a release to a host: only contents it has not yet, from the
 // byte on that it has, and lets it assemble and verify the whole.
 func (h *host) push(ctx context.Context, run string, b *packaging.Bundle, s *story) error {
-	t, err := b.Target("windows", h.arch())
+	t, err := b.Target(h.target())
 	if err != nil {
 		return err
 	}
@@ -72,11 +73,12 @@ func (h *host) put(ctx context.Context, c *rpc.Client, run string, b *packaging.
 	return body.n, err
 }
 
-func (h *host) arch() string {
-	if h.Arch == "" {
-		return "amd64"
+// target is what the host runs: Windows, except where the runner is the host.
+func (h *host) target() (goos, goarch string) {
+	if h.p.Target.Transport.Type == "local" {
+		return runtime.GOOS, runtime.GOARCH
 	}
-	return h.Arch
+	return "windows", h.Arch
 }
 
 func digests(files []release.File) []release.Digest {

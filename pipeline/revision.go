@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/go-shipper/shipper/config"
@@ -55,8 +54,7 @@ func (p *Pipeline) renderedFiles() ([]release.RenderedFile, error) {
 		if !f.Template {
 			continue
 		}
-		path := filepath.Join(filepath.Dir(p.Target.Path), filepath.FromSlash(f.From))
-		data, err := os.ReadFile(path)
+		data, err := os.ReadFile(f.From)
 		if err != nil {
 			return nil, problem.Wrap(problem.Usage, err, "read service file "+f.From, "check service.files in "+p.Target.Path)
 		}
