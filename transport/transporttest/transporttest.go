@@ -37,7 +37,7 @@ func Build(t testing.TB, goos, goarch string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "probe.exe")
 	cmd := exec.Command("go", "build", "-o", file, "github.com/go-shipper/shipper/transport/transporttest/probe")
-	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0") // empty means this system
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build probe: %v\n%s", err, out)
 	}

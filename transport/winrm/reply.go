@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // reply is what a host answered; which fields are set depends on the request.
@@ -191,10 +192,10 @@ func checkID(s string) (string, error) {
 func clean(s string) string {
 	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "?")), " ")
 	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '?'
+		if unicode.IsPrint(r) {
+			return r
 		}
-		return r
+		return '?'
 	}, s)
 	if r := []rune(s); len(r) > 300 {
 		return string(r[:300]) + "…"
