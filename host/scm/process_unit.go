@@ -2,7 +2,9 @@ package scm
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +13,9 @@ import (
 
 	"github.com/go-shipper/shipper/host/scm/tree"
 )
+
+// terminated is the exit code of a process that SIGTERM ended.
+const terminated = 128 + 15
 
 // unit is one service of Processes, guarded by the manager's lock.
 type unit struct {
@@ -102,9 +107,9 @@ func (p *Processes) launch(u *unit) error {
 func startFailed(name string, err error) *StartError {
 	e := &StartError{Service: name, Code: CodeAborted, Err: err}
 	switch {
-	case os.IsNotExist(err):
+	case errors.Is(err, fs.ErrNotExist):
 		e.Code = CodeFileNotFound
-	case os.IsPermission(err):
+	case errors.Is(err, fs.ErrPermission):
 		e.Code = CodeAccessDenied
 	}
 	return e
@@ -144,8 +149,12 @@ func (p *Processes) reap(u *unit, t *tree.Tree) {
 	defer p.mu.Unlock()
 	ran := time.Since(u.status.Started)
 	u.tree = nil
-	u.set(Status{State: Stopped, Exit: t.Exit()})
-	if t.Exit() != 0 && !u.stopping && !p.closed {
+	exit := t.Exit()
+	if u.stopping && exit == terminated {
+		exit = 0 // it had no handler for the signal; that is no failure
+	}
+	u.set(Status{State: Stopped, Exit: exit})
+	if exit != 0 && !u.stopping && !p.closed {
 		p.failed(u, ran)
 	}
 }
@@ -186,14 +195,15 @@ func (p *Processes) Stop(ctx context.Context, name string, timeout time.Duration
 	}
 	late := time.NewTimer(timeout)
 	defer late.Stop()
-	stopped := func(s Status) bool { return s.State == Stopped || s.State == Absent }
 	select {
 	case <-t.Done():
 	case <-late.C:
 		t.Kill()
 	case <-ctx.Done():
 	}
-	_, err := p.Wait(ctx, name, stopped)
+	_, err := p.Wait(ctx, name, func(s Status) bool { // somebody may start it again at once
+		return s.State == Absent || s.PID != uint32(t.PID())
+	})
 	return err
 }
 

@@ -125,7 +125,6 @@ func (p *program) wait(ctx context.Context) (uint32, error) {
 	}
 }
 
-
 // drain waits until all output is in the log.
 func (p *program) drain() {
 	late := time.NewTimer(strayTimeout)
