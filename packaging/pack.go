@@ -48,11 +48,30 @@ func Pack(ctx context.Context, req PackRequest) (bundle string, m Manifest, b *B
 	contents := func(t TargetManifest, f release.File) (io.ReadCloser, error) {
 		return os.Open(sources[entryName(t, f)])
 	}
-	bundle, m, err = writeFile(req.Out, m, contents)
+	if err = makeOut(req.Dir, req.Out); err == nil {
+		bundle, m, err = writeFile(req.Out, m, contents)
+	}
 	if err != nil {
 		return "", m, b, problem.Wrap(problem.Failed, err, "write bundle into "+req.Out, "")
 	}
 	return bundle, m, b, nil
+}
+
+// makeOut creates the folder for bundles. One inside the source hides itself
+// from git: otherwise the first build would make the tree of the next dirty.
+func makeOut(dir, out string) error {
+	_, missing := os.Stat(out)
+	if err := os.MkdirAll(out, 0o755); err != nil || missing == nil {
+		return err
+	}
+	abs, err := filepath.Abs(out)
+	if err != nil {
+		return err
+	}
+	if rel, err := filepath.Rel(dir, abs); err != nil || !filepath.IsLocal(rel) || rel == "." {
+		return nil
+	}
+	return os.WriteFile(filepath.Join(out, ".gitignore"), []byte("*\n"), 0o644)
 }
 
 func (r PackRequest) withDefaults() PackRequest {

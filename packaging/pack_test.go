@@ -77,6 +77,19 @@ func TestDirtyTreeIsAnotherRelease(t *testing.T) {
 	}
 }
 
+func TestBundlesInTheSourceDoNotMakeItDirty(t *testing.T) {
+	dir := newRepo(t, nil)
+	req := PackRequest{Name: "hello", Dir: dir, Out: filepath.Join(dir, "bundles"), Build: config.Build{Targets: []string{"windows/amd64"}}}
+	first, _, _, err := Pack(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, _, _, err := Pack(t.Context(), req)
+	if err != nil || first != second {
+		t.Errorf("first %s, second %s: %v", first, second, err)
+	}
+}
+
 func TestFilesTravelForEveryTarget(t *testing.T) {
 	dir := newRepo(t, map[string]string{"conf/app.ini": "k=v\n", "tpl.txt": "{{.Port}}"})
 	path, _, _, err := Pack(context.Background(), PackRequest{

@@ -148,9 +148,6 @@ func (c *counting) Read(p []byte) (int, error) {
 // writeFile writes a bundle as a whole or not at all: a temporary file in the
 // same folder, flushed, then renamed to the name that its digest gives.
 func writeFile(dir string, m Manifest, contents Contents) (string, Manifest, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", m, err
-	}
 	tmp, err := os.CreateTemp(dir, ".bundle-*")
 	if err != nil {
 		return "", m, err
