@@ -44,8 +44,10 @@ const (
 	TypeWarning      = "warning"       // Note
 	TypeProgress     = "progress"      // Progress (shown)
 	TypeServiceState = "service.state" // report of status: ServiceState (shown)
+	TypeRun          = "run"           // report of history: RunSummary (shown)
 	TypePruned       = "pruned"        // report of prune: Pruned (shown)
 	TypeChecked      = "checked"       // report of validate: Checked (shown)
+	TypeVersion      = "version"       // report of version: Program (shown)
 	TypeLog          = "log"           // Note: a line of a service's log (shown)
 	TypeResult       = "result"        // Result: the last record of every run and of every verb
 )

@@ -63,6 +63,21 @@ type Kept struct {
 	Rejected  bool            `json:"rejected,omitempty"`
 }
 
+// RunSummary is one run as history tells it (TypeRun). State is empty for a
+// run that has not told its end.
+type RunSummary struct {
+	Run         string          `json:"run"`
+	Verb        string          `json:"verb"`
+	Environment string          `json:"environment,omitempty"`
+	Owner       string          `json:"owner"`
+	Release     release.Release `json:"release"`
+	Started     time.Time       `json:"started"`
+	Ended       time.Time       `json:"ended"`
+	State       string          `json:"state,omitempty"`
+	Exit        int             `json:"exit"`
+	Why         string          `json:"why,omitempty"`
+}
+
 // Pruned tells what a prune removed from a host (TypePruned).
 type Pruned struct {
 	Removed []string `json:"removed"`
@@ -80,4 +95,13 @@ type Checked struct {
 	Steps       []string `json:"steps,omitempty"`
 	Hosts       []string `json:"hosts"`
 	Transport   string   `json:"transport"`
+}
+
+// Program says what a shipper was built from (TypeVersion).
+type Program struct {
+	Version  string `json:"version"`
+	Commit   string `json:"commit,omitempty"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+	Helper   string `json:"helper,omitempty"` // where the program for the hosts comes from
 }

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/go-shipper/shipper/config"
+	"github.com/go-shipper/shipper/pipeline"
+	"github.com/go-shipper/shipper/problem"
+)
+
+// program is one invocation: its streams, its way to tell, and how it ends.
+type program struct {
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+	told   *teller
+	start  func(*pipeline.Pipeline) verbs
+	target config.Target // of the verbs that work on one
+	verb   string
+	result pipeline.Result
+}
+
+// run is the whole program; it returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	p := &program{stdin: stdin, stdout: stdout, stderr: stderr}
+	p.start = func(run *pipeline.Pipeline) verbs { return run }
+	return p.main(ctx, args)
+}
+
+func (p *program) main(ctx context.Context, args []string) int {
+	p.told = newTeller(p.stdout, p.stderr, args)
+	ctx, stop := interruptible(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- p.guarded(ctx, args) }()
+	select {
+	case err := <-ended:
+		return p.told.finish(p.verb, p.result, err)
+	case <-overdue(ctx):
+		return p.told.finish(p.verb, pipeline.Result{State: lostState}, errOverdue())
+	}
+}
+
+// guarded turns a panic into an error: people never see a stack.
+func (p *program) guarded(ctx context.Context, args []string) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = crashed(r, debug.Stack(), p.told.verbose)
+		}
+	}()
+	app := p.app()
+	p.verb = verbOf(app, args) // for the result, should the line be unreadable
+	ordered, err := arrange(app, args)
+	if err != nil {
+		return err
+	}
+	return usage(app.RunContext(ctx, ordered))
+}
+
+// app lists the verbs in the order in which people meet them.
+func (p *program) app() *cli.App {
+	app := &cli.App{
+		Name:            "shipper",
+		Usage:           "release Go services to Windows hosts without downtime, and take them back",
+		UsageText:       "shipper VERB [flags] [arguments]",
+		HideVersion:     true,
+		HideHelpCommand: true,
+		Writer:          p.stdout,
+		ErrWriter:       p.stderr,
+		Flags:           globals(),
+		Action:          p.noVerb,
+		OnUsageError:    func(_ *cli.Context, err error, _ bool) error { return err },
+		ExitErrHandler:  func(*cli.Context, error) {}, // the exit code is ours to choose
+		Commands: []*cli.Command{
+			p.initCommand(), p.validateCommand(), p.buildCommand(),
+			p.deployCommand(), p.statusCommand(), p.historyCommand(),
+			p.promoteCommand(), p.pauseCommand(), p.resumeCommand(), p.abortCommand(), p.rollbackCommand(),
+			p.logsCommand(), p.lockCommand(), p.pruneCommand(), p.removeCommand(),
+			p.versionCommand(), p.completionCommand(),
+		},
+	}
+	for _, c := range app.Commands {
+		c.OnUsageError = app.OnUsageError
+		c.HideHelpCommand = true
+	}
+	return app
+}
+
+func globals() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Value: config.DefaultPath, Usage: "the configuration `FILE`"},
+		&cli.StringFlag{Name: "env", Aliases: []string{"e"}, Usage: "the environment `NAME`; may be left out when there is only one"},
+		&cli.BoolFlag{Name: "json", Usage: "one JSON object per line on stdout, the last is the result"},
+		&cli.BoolFlag{Name: "verbose", Usage: "tell more"},
+		&cli.BoolFlag{Name: "no-color", Usage: "no colours; NO_COLOR does the same"},
+	}
+}
+
+func (p *program) noVerb(c *cli.Context) error {
+	return problem.New(problem.Usage, "shipper --help lists the verbs", "no verb given")
+}
+
+// does wraps the body of a verb: its name and its result go into the last
+// record.
+func (p *program) does(verb string, body func(*cli.Context) (pipeline.Result, error)) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		p.verb = verb
+		var err error
+		p.result, err = body(c)
+		return err
+	}
+}
+
+// usage gives what the flag parser complains about its kind. Everything else
+// that goes wrong is a problem already, or one of the system.
+func usage(err error) error {
+	var p *problem.Error
+	if err == nil || errors.As(err, &p) || !strings.HasPrefix(err.Error(), "invalid value") {
+		return err
+	}
+	return problem.Wrap(problem.Usage, err, "read the command line", "shipper VERB --help tells the flags of a verb")
+}
+
+// wanted reports whether a switch stands among the arguments, before they
+// are parsed: usage errors too are told as it says.
+func wanted(args []string, flag string) bool {
+	if end := slices.Index(args, "--"); end >= 0 {
+		args = args[:end]
+	}
+	return slices.Contains(args, flag) || slices.Contains(args, flag+"=true")
+}
+
+// owner says who runs this, for locks and journals.
+func owner() string {
+	user := os.Getenv("USER")
+	if user == "" {
+		user = os.Getenv("USERNAME")
+	}
+	machine, err := os.Hostname()
+	if err != nil {
+		machine = "unknown"
+	}
+	return user + "@" + machine
+}

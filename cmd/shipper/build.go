@@ -1,0 +1,32 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/go-shipper/shipper/pipeline"
+)
+
+func (p *program) buildCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "build",
+		Usage: "build HEAD and bundle it; prints the path of the bundle",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the bundle to `DIR`; default: build.dist"},
+		},
+		Action: p.simple("build", p.build),
+	}
+}
+
+func (p *program) build(c *cli.Context, run verbs) (pipeline.Result, error) {
+	if err := p.target.CheckFiles(); err != nil {
+		return pipeline.Result{}, err
+	}
+	bundle, release, err := run.Build(c.Context, filepath.Dir(p.target.Path), c.String("output"))
+	if err == nil && !p.told.json {
+		_, err = fmt.Fprintln(p.stdout, bundle)
+	}
+	return pipeline.Result{Release: release}, err
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/go-shipper/shipper/pipeline"
+	"github.com/go-shipper/shipper/problem"
+)
+
+func (p *program) deployCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "deploy",
+		Usage: "release to all hosts of an environment; builds HEAD unless a bundle is given",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "bundle", Usage: "release this `FILE`, made by shipper build"},
+		},
+		Action: p.simple("deploy", p.deploy),
+	}
+}
+
+func (p *program) deploy(c *cli.Context, run verbs) (pipeline.Result, error) {
+	req := pipeline.DeployRequest{Dir: filepath.Dir(p.target.Path), Bundle: c.String("bundle")}
+	err := p.target.CheckFiles()
+	if c.IsSet("bundle") {
+		err = readable(req.Bundle)
+	}
+	if err != nil {
+		return pipeline.Result{}, err
+	}
+	return run.Deploy(c.Context, req)
+}
+
+// readable finds a missing bundle before any host is asked.
+func readable(bundle string) error {
+	file, err := os.Open(bundle)
+	if err != nil {
+		return problem.Wrap(problem.Usage, err, "read bundle", "make one with `shipper build -o DIR`")
+	}
+	return file.Close()
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"bytes"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/go-shipper/shipper/journal"
+	"github.com/go-shipper/shipper/pipeline"
+)
+
+func (p *program) logsCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "logs",
+		Usage: "the end of the service's log on each host",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "host", Usage: "of this `NAME` only"},
+			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Usage: "the last `N` lines", Value: 100},
+			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on until interrupted"},
+		},
+		Action: p.simple("logs", p.logs),
+	}
+}
+
+func (p *program) logs(c *cli.Context, run verbs) (pipeline.Result, error) {
+	w := p.stdout
+	if p.told.json {
+		w = &lines{p.told, nil}
+	}
+	return pipeline.Result{}, run.Logs(c.Context, w, c.String("host"), c.Int("lines"), c.Bool("follow"))
+}
+
+// lines makes a record of each line written to it.
+type lines struct {
+	told *teller
+	rest []byte
+}
+
+// maxLine bounds what is kept of a line without an end.
+const maxLine = 64 << 10
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.rest = append(l.rest, b...)
+	for {
+		line, rest, found := bytes.Cut(l.rest, []byte("\n"))
+		if !found && len(l.rest) < maxLine {
+			return len(b), nil
+		}
+		l.rest = append([]byte(nil), rest...)
+		l.told.record(journal.TypeLog, "", journal.Note{Text: string(bytes.TrimSuffix(line, []byte("\r")))})
+	}
+}

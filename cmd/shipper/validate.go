@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/go-shipper/shipper/config"
+	"github.com/go-shipper/shipper/journal"
+	"github.com/go-shipper/shipper/pipeline"
+)
+
+func (p *program) validateCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "validate",
+		Usage: "check shipper.yaml for all environments; touches no host, resolves no secret",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "schema", Usage: "print the JSON schema of shipper.yaml instead"},
+		},
+		Action: p.does("validate", p.validate),
+	}
+}
+
+func (p *program) validate(c *cli.Context) (pipeline.Result, error) {
+	if c.Bool("schema") {
+		return pipeline.Result{}, p.print(string(config.Schema()))
+	}
+	file, err := config.Load(c.String("config"))
+	if err != nil {
+		return pipeline.Result{}, err
+	}
+	names := file.Names()
+	if env := c.String("env"); env != "" {
+		names = []string{env}
+	}
+	for _, name := range names {
+		target, err := file.Target(name)
+		if err == nil {
+			err = target.CheckFiles()
+		}
+		if err != nil {
+			return pipeline.Result{}, err
+		}
+		p.told.answer(journal.TypeChecked, "", checked(target))
+	}
+	return pipeline.Result{}, nil
+}
+
+// print writes text that was asked for; with --json it would not be a record,
+// so it is the text of one.
+func (p *program) print(text string) error {
+	if p.told.json {
+		p.told.record(journal.TypeLog, "", journal.Note{Text: text})
+		return nil
+	}
+	_, err := fmt.Fprint(p.stdout, text)
+	return err
+}
+
+func checked(t config.Target) journal.Checked {
+	out := journal.Checked{
+		Environment: t.Environment, Service: t.Service.Name, Listen: t.Traffic.Listen,
+		Strategy: t.Rollout.Strategy, Transport: reached(t.Transport),
+	}
+	for _, h := range t.Hosts {
+		out.Hosts = append(out.Hosts, h.Name)
+	}
+	for _, s := range t.Rollout.Steps {
+		out.Steps = append(out.Steps, stepText(s))
+	}
+	return out
+}
+
+func stepText(s config.Step) string {
+	switch {
+	case s.SetWeight != nil:
+		return s.SetWeight.String()
+	case s.Pause != nil && *s.Pause == 0:
+		return "pause until promoted"
+	case s.Pause != nil:
+		return "pause " + short(*s.Pause)
+	}
+	return "analysis"
+}
+
+func reached(t config.Transport) string {
+	if t.Type == "local" {
+		return "local"
+	}
+	scheme := "http, sealed"
+	if t.HTTPS {
+		scheme = "https"
+	}
+	return fmt.Sprintf("%s %s over %s, port %d", t.Type, t.Auth, scheme, t.Port)
+}
+
+// short writes 30s, 10m and 24h instead of 10m0s and 24h0m0s.
+func short(d time.Duration) string {
+	switch {
+	case d >= time.Hour && d%time.Hour == 0:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	case d >= time.Minute && d%time.Minute == 0:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	}
+	return d.String()
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/go-shipper/shipper/config"
+	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/pipeline"
+	"github.com/go-shipper/shipper/release"
+)
+
+// verbs is what the command line asks of a pipeline.
+type verbs interface {
+	Build(ctx context.Context, dir, out string) (bundle string, r release.Release, err error)
+	Deploy(ctx context.Context, req pipeline.DeployRequest) (pipeline.Result, error)
+	Rollback(ctx context.Context, req pipeline.RollbackRequest) (pipeline.Result, error)
+	Status(ctx context.Context) (pipeline.FleetStatus, error)
+	History(ctx context.Context) ([]pipeline.HistoryEntry, error)
+	Ask(ctx context.Context, kind string) (pipeline.Result, error)
+	Resume(ctx context.Context, kind string) (pipeline.Result, error)
+	LockStatus(ctx context.Context) ([]pipeline.HostStatus, error)
+	LockAcquire(ctx context.Context, message string) error
+	LockRelease(ctx context.Context) error
+	Logs(ctx context.Context, w io.Writer, host string, lines int, follow bool) error
+	Prune(ctx context.Context, dryRun bool) (map[string]rpc.PruneReply, error)
+	Remove(ctx context.Context) error
+}
+
+// pipeline prepares the run for the environment that the flags name; nothing
+// is connected yet.
+func (p *program) pipeline(c *cli.Context) (verbs, error) {
+	file, err := config.Load(c.String("config"))
+	if err != nil {
+		return nil, err
+	}
+	if p.target, err = file.Target(c.String("env")); err != nil {
+		return nil, err
+	}
+	return p.start(&pipeline.Pipeline{
+		Target: p.target, Dial: dialer(p.target.Transport), Emit: p.told.emit,
+		Version: own().Version, Owner: owner(), Now: time.Now,
+		Exit: func(r pipeline.Result, err error) int { return exitCode(p.verb, r.State, err) },
+	}), nil
+}
+
+// simple wraps the verbs that need a pipeline and nothing else.
+func (p *program) simple(verb string, body func(*cli.Context, verbs) (pipeline.Result, error)) cli.ActionFunc {
+	return p.does(verb, func(c *cli.Context) (pipeline.Result, error) {
+		run, err := p.pipeline(c)
+		if err != nil {
+			return pipeline.Result{}, err
+		}
+		return body(c, run)
+	})
+}

@@ -1,0 +1,92 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/go-shipper/shipper/journal"
+)
+
+// History writes one row per run; rows are records of journal.RunSummary.
+func History(w io.Writer, rows []journal.Record, zone *time.Location) error {
+	if len(rows) == 0 {
+		_, err := io.WriteString(w, "no runs yet\n")
+		return err
+	}
+	var out strings.Builder
+	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "WHEN\tRUN\tVERB\tRELEASE\tSTATE\tTOOK\tBY\tWHY")
+	for _, r := range rows {
+		d := decode[journal.RunSummary](r)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+			d.Started.In(zone).Format("2006-01-02 15:04"), clean(d.Run), clean(d.Verb), orDash(clean(d.Release.Version)),
+			howEnded(d), took(d), clean(d.Owner), firstWords(clean(d.Why)))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, trimLines(out.String()))
+	return err
+}
+
+func howEnded(d journal.RunSummary) string {
+	if d.State == "" {
+		return "no end told"
+	}
+	return label(d.State)
+}
+
+func took(d journal.RunSummary) string {
+	if d.Ended.Before(d.Started) {
+		return "-"
+	}
+	return span(d.Ended.Sub(d.Started))
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// firstWords keeps a table readable; `--json` has the whole text.
+func firstWords(s string) string {
+	if runes := []rune(s); len(runes) > 80 {
+		return string(runes[:77]) + "..."
+	}
+	return s
+}
+
+// Answer writes a record that was asked for (validate, prune) on a line.
+func Answer(w io.Writer, r journal.Record) error {
+	switch r.Type {
+	case journal.TypeChecked:
+		d := decode[journal.Checked](r)
+		_, err := fmt.Fprintf(w, "%s: ok\n  service    %s%s\n  hosts      %s (%s)\n  rollout    %s\n",
+			clean(d.Environment), clean(d.Service), listens(d.Listen), clean(strings.Join(d.Hosts, ", ")), clean(d.Transport), way(d))
+		return err
+	case journal.TypePruned:
+		_, err := fmt.Fprintf(w, "%s: %s\n", clean(r.Host), pruned(decode[journal.Pruned](r)).text)
+		return err
+	}
+	return nil
+}
+
+func listens(address string) string {
+	if address == "" {
+		return ""
+	}
+	return " on " + clean(address)
+}
+
+func way(d journal.Checked) string {
+	text := clean(d.Strategy)
+	if len(d.Steps) > 0 {
+		text += ": " + clean(strings.Join(d.Steps, ", "))
+	}
+	return text
+}
