@@ -1,0 +1,196 @@
+// Package bootstrap places the helper program on a host where nothing of
+// ours runs yet, and proves it: what starts has the digest that was asked
+// for, and lies where only administrators write. Nothing half-copied ever
+// gets the name under which it starts.
+package bootstrap
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/go-shipper/shipper/problem"
+	"github.com/go-shipper/shipper/release"
+	"github.com/go-shipper/shipper/transport"
+)
+
+// Ways of Options.Allow.
+const (
+	WayTar        = "tar"        // tar.exe of Windows, since Server 2019
+	WayPowerShell = "powershell" // plain PowerShell that reads stdin
+)
+
+// Options of a placement. The zero value is a Windows host.
+type Options struct {
+	Allow []string // ways in the order they are tried; default tar, powershell
+	OS    string   // GOOS of the host; default windows
+	Root  string   // folder on the host instead of Program Files and ProgramData
+}
+
+// Place is where the helper lies on a host.
+type Place struct {
+	Path      string // of the executable
+	Serve     string // command line that starts the bridge
+	Installed bool   // by this call
+}
+
+// ErrMissing says that no usable helper is on the host.
+var ErrMissing = errors.New("no helper on this host")
+
+// Ensure makes sure that h is on the host and starts there. Its digest is
+// compared before it is first started. Several controllers may do this at
+// the same time. Errors of the host are problem.Error with a remedy; what
+// the wire did wrong is a *transport.Error.
+func Ensure(ctx context.Context, conn transport.Conn, h *Helper, o Options) (Place, error) {
+	s, err := survey(ctx, conn, o)
+	if err != nil {
+		return Place{}, err
+	}
+	if err := s.fits(h.arch); err != nil {
+		return Place{}, err
+	}
+	exe := s.executable(h.digest)
+	if got, err := s.digest(ctx, exe); err != nil || got == h.digest {
+		return s.place(exe, false), err
+	}
+	if err := s.protect(ctx); err != nil {
+		return Place{}, err
+	}
+	if err := s.install(ctx, h); err != nil {
+		return Place{}, err
+	}
+	if err := s.firstStart(ctx, h.digest); err != nil {
+		return Place{}, err
+	}
+	return s.place(exe, true), nil
+}
+
+// Locate finds a helper without changing anything: the one with digest want,
+// else the newest whose content matches its name. want may be empty. Without
+// any it returns ErrMissing.
+func Locate(ctx context.Context, conn transport.Conn, want release.Digest, o Options) (Place, error) {
+	s, err := survey(ctx, conn, o)
+	if err != nil {
+		return Place{}, err
+	}
+	candidates := []release.Digest{}
+	if want != "" {
+		candidates = append(candidates, want)
+	}
+	for i := 0; ; i++ {
+		if i == 1 || want == "" && i == 0 {
+			found, err := s.list(ctx)
+			if err != nil {
+				return Place{}, err
+			}
+			candidates = append(candidates, found...)
+		}
+		if i >= len(candidates) || i > maxCandidates {
+			return Place{}, ErrMissing
+		}
+		exe := s.executable(candidates[i])
+		if got, err := s.digest(ctx, exe); err != nil || got == candidates[i] {
+			return s.place(exe, false), err
+		}
+	}
+}
+
+// maxCandidates bounds how many damaged helpers Locate looks at.
+const maxCandidates = 4
+
+// install unpacks into a staging folder, compares, and renames.
+func (s *site) install(ctx context.Context, h *Helper) error {
+	var failed []error
+	for _, way := range s.ways() {
+		stage := s.join(s.bin, ".stage-"+newName())
+		err := s.stage(ctx, h, way, stage)
+		if err == nil {
+			err = s.settle(ctx, h.digest, stage)
+		}
+		s.remove(ctx, stage) // gone already if all went well
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil || isTransport(err) {
+			return err
+		}
+		failed = append(failed, fmt.Errorf("%s: %w", way, err))
+	}
+	if len(failed) == 0 {
+		return problem.New(problem.Usage, "write `bootstrap.allow: [tar, powershell]`", "place the helper on the host: no way is allowed")
+	}
+	return problem.Wrap(kindOf(failed), errors.Join(failed...), "place the helper on the host",
+		"the host needs tar.exe (Windows Server 2019 or later) or PowerShell in full language mode, each named in bootstrap.allow; or put the helper there by your own means")
+}
+
+// stage fills the folder with the helper and checks it. An input that may
+// have arrived twice shows as a wrong digest or a failed command; once more
+// is then worth a try.
+func (s *site) stage(ctx context.Context, h *Helper, way, stage string) error {
+	if err := s.must(ctx, s.lines.mkdir(stage), nil); err != nil {
+		return err
+	}
+	file := s.join(stage, s.lines.file())
+	var err error
+	for range 2 {
+		line, payload := s.lines.unpack(way, stage, file), h.Archive()
+		if way == WayPowerShell {
+			payload = h.Compressed()
+		}
+		if err = s.must(ctx, line, payload); err != nil {
+			continue
+		}
+		var got release.Digest
+		if got, err = s.digest(ctx, file); err == nil && got == h.digest {
+			return nil
+		}
+		if err == nil {
+			err = problem.New(problem.Verification, "", "the helper arrived with digest %q, want %s", got.Short(), h.digest.Short())
+		}
+	}
+	return err
+}
+
+// settle gives the staged folder its name. Another controller may have been
+// faster; a damaged helper under the name is put aside.
+func (s *site) settle(ctx context.Context, want release.Digest, stage string) error {
+	final := s.join(s.bin, string(want))
+	err := s.must(ctx, s.lines.rename(stage, final), nil)
+	if got, derr := s.digest(ctx, s.executable(want)); derr != nil || got == want {
+		return derr
+	}
+	if err == nil {
+		return problem.New(problem.Verification, hintChanged, "the helper changed after it was placed")
+	}
+	broken := s.join(s.bin, ".broken-"+newName())
+	if err := s.must(ctx, s.lines.rename(final, broken), nil); err != nil {
+		return fmt.Errorf("put a damaged helper aside: %w", err)
+	}
+	s.remove(ctx, broken)
+	if err := s.must(ctx, s.lines.rename(stage, final), nil); err != nil {
+		return err
+	}
+	if got, err := s.digest(ctx, s.executable(want)); err != nil || got == want {
+		return err
+	}
+	return problem.New(problem.Verification, hintChanged, "the helper changed after it was placed")
+}
+
+const hintChanged = "a virus scanner may have taken it: allow %ProgramFiles%\\shipper\\bin there, or have the helper signed"
+
+func kindOf(errs []error) problem.Kind {
+	for _, err := range errs {
+		if k := problem.KindOf(err); k != problem.Failed {
+			return k
+		}
+	}
+	return problem.Failed
+}
+
+func isTransport(err error) bool {
+	var t *transport.Error
+	return errors.As(err, &t) && t.Kind != transport.Broken
+}
+
+func reader(payload []byte) *bytes.Reader { return bytes.NewReader(payload) }
