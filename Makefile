@@ -1,0 +1,62 @@
+# The commands of the house. `make demo` and `make test` run on a fresh Debian
+# machine with Go, git and make; what else they need they name and install.
+
+GO     ?= go
+SHELL  := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+# The one setting in which the pinned GoReleaser is built, so that the cache
+# has it for the tests.
+TOOLS  := CGO_ENABLED=0 $(GO) tool
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: helper ## bin/shipper, with the helper for Windows hosts inside
+	$(GO) build -trimpath -o bin/ ./cmd/shipper
+
+.PHONY: demo
+demo: ## two Windows hosts on this machine, three versions, one rollback
+	@build/ensure git wine ip
+	@$(MAKE) --no-print-directory build
+	bin/shipper demo
+
+.PHONY: test
+test: ## all tests, those on the lab included
+	@build/ensure git wine ip winrm cc
+	@$(MAKE) --no-print-directory helper goreleaser
+	$(GO) vet ./...
+	GOOS=windows $(GO) vet ./...
+	$(GO) test -race -timeout 25m ./...
+
+.PHONY: test-short
+test-short: ## what needs neither Wine nor GoReleaser
+	$(GO) vet ./...
+	$(GO) test -short ./...
+
+.PHONY: helper
+helper: ## the Windows builds of shipper-host, compressed, for embedding
+	$(GO) run ./host/helper/pack
+
+.PHONY: goreleaser
+goreleaser: # the pinned GoReleaser; minutes at first, then from the build cache
+	@echo "building GoReleaser from tools.mod, unless the build cache has it"
+	@$(TOOLS) -n -modfile=tools.mod goreleaser >/dev/null
+
+.PHONY: lint
+lint: ## gofmt, vet, staticcheck, actionlint, govulncheck
+	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); \
+	  if [ -n "$$unformatted" ]; then echo "not gofmt'ed:" $$unformatted; exit 1; fi
+	$(GO) vet ./...
+	GOOS=windows $(GO) vet ./...
+	$(TOOLS) -modfile=lint.mod staticcheck ./...
+	GOOS=windows $$($(TOOLS) -n -modfile=lint.mod staticcheck) ./...
+	$(TOOLS) -modfile=lint.mod actionlint
+	@build/vulncheck
+
+.PHONY: clean
+clean: ## what the other commands made
+	rm -rf bin dist
+	find host/helper/bin -type f ! -name README -delete
