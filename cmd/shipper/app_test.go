@@ -1,0 +1,336 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/journal"
+	"github.com/go-shipper/shipper/pipeline"
+	"github.com/go-shipper/shipper/problem"
+	"github.com/go-shipper/shipper/release"
+	"github.com/go-shipper/shipper/rollout"
+)
+
+const twoHosts = `service: {name: orders}
+traffic: {listen: ":8080"}
+environments:
+  prod: {hosts: [web1, web2], transport: {user: u, password: "${env:P}"}}
+`
+
+var (
+	v1 = release.Release{Version: "1.0.0", Digest: release.Of([]byte("1"))}
+	v2 = release.Release{Version: "2.0.0", Digest: release.Of([]byte("2"))}
+)
+
+// scripted answers as the test says, in place of hosts.
+type scripted struct {
+	verbs
+	run       *pipeline.Pipeline
+	deploy    func(context.Context, pipeline.DeployRequest) (pipeline.Result, error)
+	rollback  func(pipeline.RollbackRequest) (pipeline.Result, error)
+	status    []pipeline.FleetStatus
+	looks     int
+	history   []pipeline.HistoryEntry
+	ask       func(kind string) (pipeline.Result, error)
+	resume    func(kind string) (pipeline.Result, error)
+	logs      string
+	message   string
+	pruned    map[string]rpc.PruneReply
+	statusErr error
+}
+
+func (s *scripted) Deploy(ctx context.Context, r pipeline.DeployRequest) (pipeline.Result, error) {
+	return s.deploy(ctx, r)
+}
+func (s *scripted) Rollback(_ context.Context, r pipeline.RollbackRequest) (pipeline.Result, error) {
+	return s.rollback(r)
+}
+func (s *scripted) Status(context.Context) (pipeline.FleetStatus, error) {
+	st := s.status[min(s.looks, len(s.status)-1)]
+	s.looks++
+	return st, s.statusErr
+}
+func (s *scripted) LockStatus(context.Context) ([]pipeline.HostStatus, error) {
+	return s.status[0].Hosts, nil
+}
+func (s *scripted) History(context.Context) ([]pipeline.HistoryEntry, error) { return s.history, nil }
+func (s *scripted) Ask(_ context.Context, kind string) (pipeline.Result, error) {
+	return s.ask(kind)
+}
+func (s *scripted) Resume(_ context.Context, kind string) (pipeline.Result, error) {
+	return s.resume(kind)
+}
+func (s *scripted) Logs(_ context.Context, w io.Writer, _ string, _ int, _ bool) error {
+	_, err := io.WriteString(w, s.logs)
+	return err
+}
+func (s *scripted) LockAcquire(_ context.Context, message string) error {
+	s.message = message
+	return nil
+}
+func (s *scripted) Prune(context.Context, bool) (map[string]rpc.PruneReply, error) {
+	return s.pruned, nil
+}
+
+// shipper runs the program in this process; with hosts, those answer.
+func shipper(t *testing.T, hosts *scripted, args ...string) (stdout, stderr string, exit int) {
+	t.Helper()
+	return shipperIn(t, t.Context(), hosts, args...)
+}
+
+func shipperIn(t *testing.T, ctx context.Context, hosts *scripted, args ...string) (stdout, stderr string, exit int) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	p := &program{stdin: strings.NewReader(""), stdout: &out, stderr: &errs}
+	p.start = func(run *pipeline.Pipeline) verbs {
+		if hosts == nil {
+			return run
+		}
+		hosts.run = run
+		return hosts
+	}
+	if hosts != nil {
+		file := filepath.Join(t.TempDir(), "shipper.yaml")
+		if err := os.WriteFile(file, []byte(twoHosts), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		args = append([]string{"-c", file}, args...)
+	}
+	exit = p.main(ctx, append([]string{"shipper"}, args...))
+	return out.String(), errs.String(), exit
+}
+
+// result reads the last line of --json, and checks the others on the way.
+func lastResult(t *testing.T, stdout string) journal.Result {
+	t.Helper()
+	var last journal.Record
+	seq := int64(0)
+	for line := range strings.Lines(stdout) {
+		last = journal.Record{}
+		if err := json.Unmarshal([]byte(line), &last); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		if last.Seq <= seq {
+			t.Errorf("seq %d after %d", last.Seq, seq)
+		}
+		seq = last.Seq
+	}
+	if last.Type != journal.TypeResult {
+		t.Fatalf("the last record is %q:\n%s", last.Type, stdout)
+	}
+	return read[journal.Result](last)
+}
+
+func TestDeployTellsTheRun(t *testing.T) {
+	hosts := &scripted{}
+	hosts.deploy = func(context.Context, pipeline.DeployRequest) (pipeline.Result, error) {
+		emit := func(seq int64, kind string, data any) {
+			r := newRecord(kind, "", data)
+			r.Seq, r.Run = seq, "run-1"
+			hosts.run.Emit(r)
+		}
+		emit(1, journal.TypeRunStarted, journal.RunStarted{Verb: "deploy", Service: "orders", Environment: "prod", Release: v2})
+		emit(2, journal.TypeVerdict, journal.Verdict{Outcome: "Failed", Why: "5xx 3 %"})
+		emit(3, journal.TypeResult, journal.Result{Verb: "deploy", State: "RolledBack"})
+		err := problem.New(problem.RolledBack, "look at the logs", "rolled back: 5xx 3 %%")
+		return pipeline.Result{State: rollout.RolledBack, Run: "run-1", Release: v2}, err
+	}
+	out, errs, exit := shipper(t, hosts, "deploy", "--json")
+	got := lastResult(t, out)
+	if exit != 3 || got.Exit != 3 || got.State != "RolledBack" || got.Run != "run-1" || got.Release != v2 || got.Hint != "look at the logs" {
+		t.Errorf("exit %d, %+v", exit, got)
+	}
+	if strings.Count(out, `"type":"result"`) != 1 || strings.Contains(errs, "verdict") {
+		t.Errorf("one result, and prose nowhere:\n%s%s", out, errs)
+	}
+	out, errs, _ = shipper(t, hosts, "deploy")
+	if out != "" || !strings.Contains(errs, "verdict") || !strings.Contains(errs, "rolled back") || strings.Contains(errs, "\x1b") {
+		t.Errorf("prose on stderr only, without escape codes:\n%s%s", out, errs)
+	}
+}
+
+func TestPanicHasNoStack(t *testing.T) {
+	hosts := &scripted{deploy: func(context.Context, pipeline.DeployRequest) (pipeline.Result, error) { panic("boom") }}
+	out, errs, exit := shipper(t, hosts, "deploy", "--json")
+	if exit != 1 || lastResult(t, out).State != "Failed" || !strings.Contains(errs, "error: internal error: boom") || strings.Contains(errs, "goroutine") {
+		t.Errorf("exit %d:\n%s%s", exit, out, errs)
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	t.Setenv("TMP", os.Getenv("TMPDIR"))
+	_, errs, _ = shipper(t, hosts, "deploy", "--verbose")
+	_, name, _ := strings.Cut(errs, "the details are in ")
+	stack, err := os.ReadFile(strings.TrimSpace(name))
+	if err != nil || !bytes.Contains(stack, []byte("goroutine")) {
+		t.Errorf("%v\n%s", err, errs)
+	}
+}
+
+func TestInterruptedRunAborts(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	hosts := &scripted{deploy: func(ctx context.Context, _ pipeline.DeployRequest) (pipeline.Result, error) {
+		cancel(problem.New(problem.Aborted, "", "interrupted by SIGINT"))
+		<-ctx.Done()
+		return pipeline.Result{State: rollout.Aborted}, context.Cause(ctx)
+	}}
+	out, errs, exit := shipperIn(t, ctx, hosts, "deploy", "--json")
+	if exit != 5 || lastResult(t, out).State != "Aborted" || !strings.Contains(errs, "SIGINT") {
+		t.Errorf("exit %d:\n%s%s", exit, out, errs)
+	}
+}
+
+func hostOn(name string, stable release.Slot, slots map[release.Slot]rpc.SlotStatus) pipeline.HostStatus {
+	return pipeline.HostStatus{Host: name, Status: rpc.ServiceStatus{Known: true, Stable: stable, Slots: slots}}
+}
+
+func running(r release.Release) rpc.SlotStatus {
+	return rpc.SlotStatus{Release: r, Port: 18080, Live: rpc.InstanceState{State: "running", PID: 7}}
+}
+
+func TestStatus(t *testing.T) {
+	web1 := hostOn("web1", release.Blue, map[release.Slot]rpc.SlotStatus{release.Blue: running(v1)})
+	web2 := hostOn("web2", release.Green, map[release.Slot]rpc.SlotStatus{release.Green: running(v2)})
+	silent := pipeline.HostStatus{Host: "web2", Err: errors.New("no route")}
+	for _, c := range []struct {
+		name string
+		st   pipeline.FleetStatus
+		exit int
+		want []string
+	}{
+		{"fine", pipeline.FleetStatus{State: rollout.Promoted, Stable: v1, Hosts: []pipeline.HostStatus{web1}}, 0, []string{"orders in prod: promoted, stable is 1.0.0", "blue *"}},
+		{"behind", pipeline.FleetStatus{State: rollout.Split, Behind: []string{"web2"}, Hosts: []pipeline.HostStatus{web1, web2}}, 9, []string{"web2: behind"}},
+		{"silent", pipeline.FleetStatus{State: rollout.Promoted, Stable: v1, Hosts: []pipeline.HostStatus{web1, silent}}, 7, []string{"no answer: no route"}},
+		{"rolled back", pipeline.FleetStatus{State: rollout.RolledBack, Stable: v1, Hosts: []pipeline.HostStatus{web1}}, 0, []string{"rolled back"}},
+	} {
+		out, errs, exit := shipper(t, &scripted{status: []pipeline.FleetStatus{c.st}}, "status")
+		for _, want := range c.want {
+			if !strings.Contains(out, want) {
+				t.Errorf("%s: no %q in\n%s", c.name, want, out)
+			}
+		}
+		if exit != c.exit || (exit != 0) != strings.Contains(errs, "error: ") {
+			t.Errorf("%s: exit %d, want %d\n%s", c.name, exit, c.exit, errs)
+		}
+		out, _, exit = shipper(t, &scripted{status: []pipeline.FleetStatus{c.st}}, "status", "--json")
+		if got := lastResult(t, out); exit != c.exit || got.State != string(c.st.State) || strings.Count(out, "service.state") != len(c.st.Hosts) {
+			t.Errorf("%s: exit %d, %+v", c.name, exit, got)
+		}
+	}
+}
+
+func TestStatusWatchesUntilTheEnd(t *testing.T) {
+	going := pipeline.FleetStatus{State: rollout.Running}
+	for state, want := range map[rollout.State]int{rollout.Promoted: 0, rollout.RolledBack: 1, rollout.Paused: 4, rollout.Aborted: 5, rollout.Lost: 1, rollout.Split: 9} {
+		hosts := &scripted{status: []pipeline.FleetStatus{{State: state, Run: "r"}}}
+		if _, errs, exit := shipper(t, hosts, "status", "--watch"); exit != want {
+			t.Errorf("%s: exit %d, want %d\n%s", state, exit, want, errs)
+		}
+	}
+	_, errs, exit := shipper(t, &scripted{status: []pipeline.FleetStatus{going}}, "status", "--watch", "--timeout", "1ms")
+	if exit != 1 || !strings.Contains(errs, "no end within 1ms") {
+		t.Errorf("exit %d: %s", exit, errs)
+	}
+}
+
+func TestAskOrTakeOn(t *testing.T) {
+	var asked []string
+	hosts := &scripted{
+		ask: func(kind string) (pipeline.Result, error) {
+			asked = append(asked, kind)
+			return pipeline.Result{State: rollout.Running, Run: "r"}, nil
+		},
+		resume: func(kind string) (pipeline.Result, error) {
+			asked = append(asked, "take on "+kind)
+			return pipeline.Result{State: rollout.Promoted, Run: "r"}, nil
+		},
+	}
+	for _, verb := range [][]string{{"pause"}, {"abort"}, {"promote"}, {"promote", "--full"}, {"resume"}} {
+		if _, errs, exit := shipper(t, hosts, verb...); exit != 0 {
+			t.Errorf("%v: exit %d: %s", verb, exit, errs)
+		}
+	}
+	hosts.ask = func(kind string) (pipeline.Result, error) {
+		return pipeline.Result{State: rollout.Split}, problem.New(problem.Failed, "", "no run is in progress")
+	}
+	if _, _, exit := shipper(t, hosts, "resume"); exit != 0 {
+		t.Error("a split run is taken on")
+	}
+	if _, errs, exit := shipper(t, hosts, "pause"); exit != 1 || !strings.Contains(errs, "no run is in progress") {
+		t.Errorf("exit %d: %s", exit, errs)
+	}
+	if got := strings.Join(asked, ", "); got != "pause, abort, promote, promote-full, resume, take on resume" {
+		t.Error(got)
+	}
+}
+
+func TestHistory(t *testing.T) {
+	began := newRecord(journal.TypeRunStarted, "", journal.RunStarted{Verb: "deploy", Owner: "ann@ci", Release: v2})
+	began.Run, began.Time = "r1", time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	end := newRecord(journal.TypeResult, "", journal.Result{State: "Promoted"})
+	end.Time = began.Time.Add(42 * time.Second)
+	lost := newRecord(journal.TypeUndone, "", journal.Undone{By: "guard", Why: "lease ran out"})
+	hosts := &scripted{history: []pipeline.HistoryEntry{{Started: began, Result: end}, {Started: began, Result: lost}, {Started: began}}}
+	out, _, exit := shipper(t, hosts, "history")
+	for _, want := range []string{"promoted", "42 s", "ann@ci", "2.0.0", "lost", "lease ran out", "no end told"} {
+		if exit != 0 || !strings.Contains(out, want) {
+			t.Errorf("exit %d, no %q in\n%s", exit, want, out)
+		}
+	}
+	out, _, _ = shipper(t, hosts, "history", "--json", "--limit", "2")
+	if strings.Count(out, `"type":"run"`) != 2 || lastResult(t, out).Exit != 0 {
+		t.Error(out)
+	}
+}
+
+func TestLogsAreRecordsWithJSON(t *testing.T) {
+	hosts := &scripted{logs: "one\r\ntwo\nthree\n"}
+	out, _, _ := shipper(t, hosts, "logs", "--json")
+	if lastResult(t, out).Verb != "logs" || strings.Count(out, `"type":"log"`) != 3 || !strings.Contains(out, `{"text":"one"}`) {
+		t.Error(out)
+	}
+	if out, _, _ = shipper(t, hosts, "logs"); out != hosts.logs {
+		t.Errorf("%q", out)
+	}
+}
+
+func TestLockAndPrune(t *testing.T) {
+	free := hostOn("web1", "", nil)
+	held := hostOn("web2", "", nil)
+	held.Status.Session = &rpc.Session{Owner: "bob@laptop", Run: "r9"}
+	hosts := &scripted{
+		status: []pipeline.FleetStatus{{Hosts: []pipeline.HostStatus{free, held}}},
+		pruned: map[string]rpc.PruneReply{"web1": {Removed: []string{"1.0.0-abc"}, Bytes: 5e6}},
+	}
+	if out, _, exit := shipper(t, hosts, "lock", "status"); exit != 0 || !strings.Contains(out, "web1: lock: free") || !strings.Contains(out, "web2: lock: bob@laptop, run r9") {
+		t.Errorf("exit %d\n%s", exit, out)
+	}
+	if _, _, exit := shipper(t, hosts, "lock", "acquire", "-m", "audit"); exit != 0 || hosts.message != "audit" {
+		t.Errorf("exit %d, message %q", exit, hosts.message)
+	}
+	if out, _, _ := shipper(t, hosts, "prune", "--dry-run"); !strings.Contains(out, "web1: would remove 1.0.0-abc, 5.0 MB") {
+		t.Error(out)
+	}
+}
+
+func TestRollbackTo(t *testing.T) {
+	hosts := &scripted{rollback: func(r pipeline.RollbackRequest) (pipeline.Result, error) {
+		if r.To != "1.0.0" {
+			return pipeline.Result{}, problem.New(problem.Failed, "kept: 1.0.0", "rollback: %s is not kept", r.To)
+		}
+		return pipeline.Result{State: rollout.RolledBack, Release: v1}, nil
+	}}
+	if _, errs, exit := shipper(t, hosts, "rollback", "--to", "1.0.0"); exit != 0 {
+		t.Errorf("a rollback that worked is 0: %d %s", exit, errs)
+	}
+	if _, errs, exit := shipper(t, hosts, "rollback", "--to=0.9"); exit != 1 || !strings.Contains(errs, "hint: kept: 1.0.0") {
+		t.Errorf("exit %d: %s", exit, errs)
+	}
+}
