@@ -74,26 +74,23 @@ func Locate(ctx context.Context, conn transport.Conn, want release.Digest, o Opt
 	if err != nil {
 		return Place{}, err
 	}
-	candidates := []release.Digest{}
 	if want != "" {
-		candidates = append(candidates, want)
-	}
-	for i := 0; ; i++ {
-		if i == 1 || want == "" && i == 0 {
-			found, err := s.list(ctx)
-			if err != nil {
-				return Place{}, err
-			}
-			candidates = append(candidates, found...)
-		}
-		if i >= len(candidates) || i > maxCandidates {
-			return Place{}, ErrMissing
-		}
-		exe := s.executable(candidates[i])
-		if got, err := s.digest(ctx, exe); err != nil || got == candidates[i] {
+		exe := s.executable(want)
+		if got, err := s.digest(ctx, exe); err != nil || got == want {
 			return s.place(exe, false), err
 		}
 	}
+	found, err := s.list(ctx)
+	if err != nil {
+		return Place{}, err
+	}
+	for _, d := range found[:min(len(found), maxCandidates)] {
+		exe := s.executable(d)
+		if got, err := s.digest(ctx, exe); err != nil || got == d {
+			return s.place(exe, false), err
+		}
+	}
+	return Place{}, ErrMissing
 }
 
 // maxCandidates bounds how many damaged helpers Locate looks at.
