@@ -1,0 +1,260 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/journal"
+	"github.com/go-shipper/shipper/lab"
+	"github.com/go-shipper/shipper/lab/project"
+)
+
+// patience bounds how long a test waits for what a host does by itself.
+const patience = 60 * time.Second
+
+// settled asks the hosts until cond holds for what they say.
+func settled(t *testing.T, p *project.Project, what string, cond func(*project.Process) bool) *project.Process {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for {
+		st, err := p.Run(ctx, nil, "status")
+		if err == nil && cond(st) {
+			return st
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("%s did not happen\n%s%s", what, st.Stderr(), story(st))
+		}
+	}
+}
+
+// lost reports whether status tells that the run was lost and all hosts are
+// back on a version.
+func lost(version string) func(*project.Process) bool {
+	return func(st *project.Process) bool {
+		res := st.Result()
+		return res.State == "Lost" && res.Release.Version == version && noCanary(st)
+	}
+}
+
+// noCanary reports whether no slot has leased traffic on any host.
+func noCanary(st *project.Process) bool {
+	_, _, leased := project.Find(st.Records(), journal.TypeServiceState, func(_ journal.Record, s rpc.ServiceStatus) bool {
+		return s.Traffic != nil && s.Traffic.Leased
+	})
+	return !leased
+}
+
+func TestKilledControllerInCanary(t *testing.T) {
+	p := theBench(t).project(t, project.Config{Steps: "[{setWeight: 5}, {pause: {}}]"})
+	deploy(t, p, "1.0.0", "", 0)
+	g, stop := traffic(t, p)
+	killed(t, p, weightOf("", 500))
+	settled(t, p, "the return to stable", lost("1.0.0"))
+	more(t, g, "1.0.0", 100)
+	wantNoneLost(t, stop())
+	nextDeployWorks(t, p)
+}
+
+func TestKilledControllerAfterTheFirstBatch(t *testing.T) {
+	b := theBench(t)
+	hosts := b.lab.Hosts()
+	p := b.project(t, project.Config{
+		Steps: "[{setWeight: 5}]", Bake: "0s",
+		Batches: fmt.Sprintf("[[%s], [%s]]", hosts[0].Name, hosts[1].Name),
+		Extra:   "", Lease: "6s",
+	})
+	deploy(t, p, "1.0.0", "", 0)
+	_, stop := traffic(t, p)
+	if err := p.Configure(project.Config{
+		Steps: "[{setWeight: 5}, {pause: 1s}]", Bake: "0s", Lease: "6s",
+		Batches: fmt.Sprintf("[[%s], [%s]]", hosts[0].Name, hosts[1].Name),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	killed(t, p, weightOf(hosts[0].Name, 10000))
+	settled(t, p, "the return to stable", lost("1.0.0"))
+	wantNoneLost(t, stop())
+	nextDeployWorks(t, p)
+}
+
+// killed deploys the next version and kills the controller once cond holds.
+func killed(t *testing.T, p *project.Project, cond func([]journal.Record) bool) {
+	t.Helper()
+	if err := p.Version(t.Context(), "1.1.0", ""); err != nil {
+		t.Fatal(err)
+	}
+	run := start(t, p, "deploy")
+	if err := run.Until(cond); err != nil {
+		t.Fatal(err)
+	}
+	if err := run.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = run.Done()
+}
+
+func nextDeployWorks(t *testing.T, p *project.Project) {
+	t.Helper()
+	if err := p.Configure(project.Config{Steps: "[{setWeight: 50}]", Bake: "0s"}); err != nil {
+		t.Fatal(err)
+	}
+	_, stop := traffic(t, p)
+	deploy(t, p, "1.2.0", "", 0)
+	wantNoneLost(t, stop())
+	runs(t, p, "1.2.0")
+}
+
+func TestFrozenControllerIsFenced(t *testing.T) {
+	p := theBench(t).project(t, project.Config{Steps: "[{setWeight: 5}, {pause: {}}]"})
+	deploy(t, p, "1.0.0", "", 0)
+	if err := p.Version(t.Context(), "1.1.0", ""); err != nil {
+		t.Fatal(err)
+	}
+	run := start(t, p, "deploy")
+	if err := run.Until(weightOf("", 500)); err != nil {
+		t.Fatal(err)
+	}
+	signal(t, run, syscall.SIGSTOP)
+	settled(t, p, "the return to stable", lost("1.0.0"))
+	signal(t, run, syscall.SIGCONT)
+	if err := run.Done(); err != nil {
+		t.Fatal(err)
+	}
+	if res := run.Result(); run.Exit() != 1 || res.State != "Lost" {
+		t.Errorf("the woken controller: exit code %d, state %s, want 1 and Lost\n%s", run.Exit(), res.State, story(run))
+	}
+	runs(t, p, "1.0.0")
+}
+
+func signal(t *testing.T, run *project.Process, s syscall.Signal) {
+	t.Helper()
+	if err := run.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestInterruptedControllerAborts(t *testing.T) {
+	p := theBench(t).project(t, project.Config{Steps: "[{setWeight: 5}, {pause: 10m}]"})
+	deploy(t, p, "1.0.0", "", 0)
+	_, stop := traffic(t, p)
+	if err := p.Version(t.Context(), "1.1.0", ""); err != nil {
+		t.Fatal(err)
+	}
+	run := start(t, p, "deploy")
+	if err := run.Until(weightOf("", 500)); err != nil {
+		t.Fatal(err)
+	}
+	signal(t, run, os.Interrupt.(syscall.Signal))
+	if err := run.Done(); err != nil || run.Exit() != 5 {
+		t.Errorf("exit code %d, want 5: %v\n%s", run.Exit(), err, story(run))
+	}
+	runs(t, p, "1.0.0")
+	wantNoneLost(t, stop())
+}
+
+// ownLab is a lab that a test may hurt.
+func (b *bench) ownLab(t *testing.T, hosts int) *lab.Lab {
+	t.Helper()
+	name := fmt.Sprintf("e2e-%d-%d", os.Getpid(), b.ports.Add(1))
+	l, err := lab.Up(t.Context(), b.options(name, hosts))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Down(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+func TestPowerCutInCanary(t *testing.T) {
+	b := theBench(t)
+	l := b.ownLab(t, 2)
+	p := b.projectOn(t, l.Hosts(), project.Config{Steps: "[{setWeight: 5}, {pause: {}}]"})
+	deploy(t, p, "1.0.0", "", 0)
+	if err := p.Version(t.Context(), "1.1.0", ""); err != nil {
+		t.Fatal(err)
+	}
+	run := start(t, p, "deploy")
+	if err := run.Until(weightOf("", 500)); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Reboot(t.Context(), l.Hosts()[0].Name, 3*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if err := run.Done(); err != nil || (run.Exit() != 3 && run.Exit() != 1) {
+		t.Errorf("exit code %d, want 3 or 1: %v\n%s", run.Exit(), err, story(run))
+	}
+	st := settled(t, p, "the return to stable", func(st *project.Process) bool {
+		return st.Result().Release.Version == "1.0.0" && st.Exit() == 0 && noCanary(st) && serving(st)
+	})
+	t.Log(story(st))
+	nextDeployWorks(t, p)
+}
+
+// serving reports whether each host's stable slot runs.
+func serving(st *project.Process) bool {
+	n := 0
+	for _, r := range st.Records() {
+		_, s, ok := project.Find[rpc.ServiceStatus]([]journal.Record{r}, journal.TypeServiceState, nil)
+		if ok && s.Stable != "" && s.Slots[s.Stable].Live.State == "running" {
+			n++
+		}
+	}
+	return n > 0
+}
+
+func TestPowerCutInPush(t *testing.T) {
+	b := theBench(t)
+	l := b.ownLab(t, 1)
+	p := b.projectOn(t, l.Hosts(), project.Config{})
+	deploy(t, p, "1.0.0", "", 0)
+	if err := l.SetFaults(t.Context(), l.Hosts()[0].Name, lab.Faults{Latency: 200 * time.Millisecond}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Version(t.Context(), "1.1.0", ""); err != nil {
+		t.Fatal(err)
+	}
+	run := start(t, p, "deploy")
+	pushing := func(records []journal.Record) bool {
+		_, _, ok := project.Find(records, journal.TypeProgress, func(_ journal.Record, p journal.Progress) bool { return p.What == "push" })
+		return ok
+	}
+	if err := run.Until(pushing); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Reboot(t.Context(), l.Hosts()[0].Name, 3*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if err := run.Done(); err != nil || run.Exit() == 0 {
+		t.Errorf("exit code %d, want a failure: %v\n%s", run.Exit(), err, story(run))
+	}
+	settled(t, p, "the old release at work", func(st *project.Process) bool {
+		return st.Result().Release.Version == "1.0.0" && serving(st)
+	})
+	nextDeployWorks(t, p)
+}
+
+func TestBreakGlassOnTheHost(t *testing.T) {
+	b := theBench(t)
+	p := b.project(t, project.Config{})
+	deploy(t, p, "1.0.0", "", 0)
+	deploy(t, p, "1.1.0", "", 0)
+	for _, h := range b.lab.Hosts() {
+		var out strings.Builder
+		line := fmt.Sprintf(`"C:\Program Files\shipper\bin\shipper-host.exe" rollback %s`, p.Service())
+		exit, err := b.lab.Exec(t.Context(), h.Name, line, nil, &out, &out)
+		if err != nil || exit != 0 {
+			t.Fatalf("%s: exit code %d, %v\n%s", h.Name, exit, err, out.String())
+		}
+	}
+	runs(t, p, "1.0.0")
+}
