@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -84,7 +83,7 @@ func (p *program) app() *cli.App {
 			p.deployCommand(), p.statusCommand(), p.historyCommand(),
 			p.promoteCommand(), p.pauseCommand(), p.resumeCommand(), p.abortCommand(), p.rollbackCommand(),
 			p.logsCommand(), p.lockCommand(), p.pruneCommand(), p.removeCommand(),
-			p.versionCommand(), p.completionCommand(),
+			p.demoCommand(), p.versionCommand(), p.completionCommand(),
 		},
 	}
 	for _, c := range app.Commands {
@@ -136,17 +135,4 @@ func wanted(args []string, flag string) bool {
 		args = args[:end]
 	}
 	return slices.Contains(args, flag) || slices.Contains(args, flag+"=true")
-}
-
-// owner says who runs this, for locks and journals.
-func owner() string {
-	user := os.Getenv("USER")
-	if user == "" {
-		user = os.Getenv("USERNAME")
-	}
-	machine, err := os.Hostname()
-	if err != nil {
-		machine = "unknown"
-	}
-	return user + "@" + machine
 }

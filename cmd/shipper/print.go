@@ -29,25 +29,48 @@ type teller struct {
 	stdout  io.Writer
 	stderr  io.Writer
 
-	mu   sync.Mutex
-	show func(journal.Record)
-	seq  int64
-	run  string
-	over bool
+	mu    sync.Mutex
+	show  func(journal.Record)
+	seq   int64
+	run   string
+	story []journal.Record // for the summary of a CI job
+	over  bool
+	done  chan struct{} // closed when all is told
 }
 
 func newTeller(stdout, stderr io.Writer, args []string) *teller {
 	t := &teller{
 		json: wanted(args, "--json"), verbose: wanted(args, "--verbose"),
-		stdout: stdout, stderr: stderr,
+		stdout: stdout, stderr: stderr, done: make(chan struct{}),
 	}
 	tty, width := terminal(stderr)
 	t.color = tty && os.Getenv("NO_COLOR") == "" && !wanted(args, "--no-color")
 	t.show = report.Terminal(stderr, report.Options{Color: t.color, TTY: t.color, Width: width, Verbose: t.verbose})
-	if t.json {
+	switch {
+	case t.json:
 		t.show = report.JSON(stdout)
+	case t.color:
+		go t.tick()
 	}
 	return t
+}
+
+// tick moves the bars between two records.
+func (t *teller) tick() {
+	every := time.NewTicker(250 * time.Millisecond)
+	defer every.Stop()
+	for {
+		select {
+		case <-t.done:
+			return
+		case now := <-every.C:
+			t.mu.Lock()
+			if !t.over {
+				t.show(report.Tick(now))
+			}
+			t.mu.Unlock()
+		}
+	}
 }
 
 // terminal reports whether w is one, and how wide.
@@ -113,6 +136,9 @@ func (t *teller) tell(r journal.Record) {
 		r.Seq = t.seq + 1
 	}
 	t.seq = max(t.seq, r.Seq)
+	if r.Type != journal.TypeProgress && len(t.story) < maxStory {
+		t.story = append(t.story, r)
+	}
 	t.show(r)
 }
 
@@ -136,8 +162,30 @@ func (t *teller) finish(verb string, result pipeline.Result, err error) int {
 	r.Run = data.Run
 	t.tell(r)
 	t.over = true
+	close(t.done)
 	t.complain(err)
+	if data.Run != "" && (forward(verb) || verb == "rollback") {
+		t.summarize(os.Getenv("GITHUB_STEP_SUMMARY"))
+	}
 	return exit
+}
+
+// maxStory bounds what is kept for the summary, in records.
+const maxStory = 10_000
+
+// summarize adds the run to the summary of a GitHub Actions job.
+func (t *teller) summarize(path string) {
+	if path == "" {
+		return
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err == nil {
+		_, err = io.WriteString(file, report.Summary(t.story))
+		err = errors.Join(err, file.Close())
+	}
+	if err != nil { // the run is over; its exit code does not hang on this
+		fmt.Fprintf(t.stderr, "warning: job summary: %v\n", err)
+	}
 }
 
 // complain prints error: and hint:, one pair per problem.

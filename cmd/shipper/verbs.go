@@ -41,8 +41,8 @@ func (p *program) pipeline(c *cli.Context) (verbs, error) {
 		return nil, err
 	}
 	return p.start(&pipeline.Pipeline{
-		Target: p.target, Dial: dialer(p.target.Transport), Emit: p.told.emit,
-		Version: own().Version, Owner: owner(), Now: time.Now,
+		Target: p.target, Dial: dialer(p.target.Transport), Bridge: pipeline.Bootstrap(p.target, findHelper),
+		Emit: p.told.emit, Version: own().Version, Owner: owner(), Address: address(), Now: time.Now,
 		Exit: func(r pipeline.Result, err error) int { return exitCode(p.verb, r.State, err) },
 	}), nil
 }

@@ -1,0 +1,25 @@
+package main
+
+import "os"
+
+// address says from where this runs: the CI job, where there is one.
+func address() string {
+	server, repository, run := os.Getenv("GITHUB_SERVER_URL"), os.Getenv("GITHUB_REPOSITORY"), os.Getenv("GITHUB_RUN_ID")
+	if server == "" || repository == "" || run == "" {
+		return ""
+	}
+	return server + "/" + repository + "/actions/runs/" + run
+}
+
+// owner says who runs this, for locks and journals.
+func owner() string {
+	user := os.Getenv("USER")
+	if user == "" {
+		user = os.Getenv("USERNAME")
+	}
+	machine, err := os.Hostname()
+	if err != nil {
+		machine = "unknown"
+	}
+	return user + "@" + machine
+}
