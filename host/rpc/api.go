@@ -101,6 +101,9 @@ type Fenced struct {
 	Service string `json:"service"`
 	Run     string `json:"run"`
 	Fence   int64  `json:"fence"`
+	// Seen is for renewals, and Client fills it in: the last Ask.Seq that
+	// arrived. Older requests are not sent again.
+	Seen int64 `json:"seen,omitempty"`
 }
 
 // Acquire asks for the service's session: lock and lease are one thing. The
@@ -144,6 +147,7 @@ type Ask struct {
 	Service string `json:"service"`
 	Kind    string `json:"kind"` // pause | resume | promote | promote-full | abort
 	By      string `json:"by,omitempty"`
+	Seq     int64  `json:"seq,omitempty"` // given by the guard
 }
 
 // Ended frees a session and records how its run ended on this host.

@@ -23,9 +23,28 @@ func (c *Client) Acquire(ctx context.Context, p Acquire) (Session, error) {
 	return call[Session](ctx, c, MethodAcquire, p)
 }
 
-// Renew extends the lease and brings what others asked meanwhile.
+// Renew extends the lease and brings what others asked meanwhile, each
+// request once: the guard repeats them until a renewal told that they came.
 func (c *Client) Renew(ctx context.Context, p Fenced) (Renewed, error) {
-	return call[Renewed](ctx, c, MethodRenew, p)
+	key := p.Service + "/" + p.Run
+	c.mu.Lock()
+	p.Seen = max(p.Seen, c.seen[key])
+	c.mu.Unlock()
+	reply, err := call[Renewed](ctx, c, MethodRenew, p)
+	if err != nil {
+		return reply, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fresh := reply.Requests[:0]
+	for _, ask := range reply.Requests {
+		if ask.Seq > c.seen[key] {
+			c.seen[key] = ask.Seq
+			fresh = append(fresh, ask)
+		}
+	}
+	reply.Requests = fresh
+	return reply, nil
 }
 
 // ReleaseSession frees the session and records how the run ended.

@@ -21,7 +21,8 @@ type Client struct {
 	mu    sync.Mutex
 	calls map[uint32]*pending
 	last  uint32
-	err   error // why the connection ended
+	seen  map[string]int64 // by service and run: the last Ask that arrived
+	err   error            // why the connection ended
 }
 
 // pending is a call that waits for its answer.
@@ -45,7 +46,7 @@ func Dial(ctx context.Context, conn io.ReadWriteCloser, hello Hello) (*Client, H
 	running, stop := context.WithCancelCause(context.Background())
 	c := &Client{
 		conn: conn, out: newSender(conn), stop: stop,
-		done: make(chan struct{}), calls: map[uint32]*pending{},
+		done: make(chan struct{}), calls: map[uint32]*pending{}, seen: map[string]int64{},
 	}
 	greeting := c.expect(0, false)
 	go func() {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -217,15 +218,26 @@ func (s *Store) Verify(ctx context.Context, service string, r release.Release) e
 }
 
 func verifyFile(ctx context.Context, dir string, f release.File) error {
-	in, err := os.Open(filepath.Join(dir, filepath.FromSlash(f.Path)))
+	n, sum, err := digest(ctx, filepath.Join(dir, filepath.FromSlash(f.Path)))
 	if err != nil {
 		return err
+	}
+	return compare(f, n, sum)
+}
+
+// FileDigest reads the file at path.
+func FileDigest(path string) (release.Digest, error) {
+	_, sum, err := digest(context.Background(), path)
+	return release.Digest(hex.EncodeToString(sum)), err
+}
+
+func digest(ctx context.Context, path string) (int64, []byte, error) {
+	in, err := os.Open(path)
+	if err != nil {
+		return 0, nil, err
 	}
 	defer in.Close()
 	sum := sha256.New()
 	n, err := io.Copy(sum, reader{ctx, in})
-	if err != nil {
-		return err
-	}
-	return compare(f, n, sum.Sum(nil))
+	return n, sum.Sum(nil), err
 }

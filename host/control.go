@@ -1,0 +1,182 @@
+package host
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/go-shipper/shipper/host/acl"
+	"github.com/go-shipper/shipper/host/rpc"
+)
+
+// control is what control.json tells those who may read it.
+type control struct {
+	Protocol int    `json:"protocol"`
+	Address  string `json:"address"`
+	Token    string `json:"token"`
+	PID      int    `json:"pid"`
+}
+
+const (
+	controlName      = "control.json"
+	handshakeTimeout = 10 * time.Second
+	nonceSize        = 32
+	maxConnections   = 64
+)
+
+func controlPath(l Layout) string { return filepath.Join(l.Guard(), controlName) }
+
+// serve accepts connections of whoever knows the token.
+func (g *Guard) serve(ctx context.Context) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("listen for the bridge: %w", err)
+	}
+	unhook := context.AfterFunc(ctx, func() { l.Close() })
+	defer unhook()
+	c := control{Protocol: rpc.Protocol, Address: l.Addr().String(), Token: rand.Text() + rand.Text(), PID: os.Getpid()}
+	b, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	if err := acl.WriteProtected(controlPath(g.opts.Layout), b, ""); err != nil {
+		return err
+	}
+	defer os.Remove(controlPath(g.opts.Layout))
+	handlers := g.handlers()
+	slots := make(chan struct{}, maxConnections)
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		select {
+		case slots <- struct{}{}:
+		default:
+			conn.Close()
+			continue
+		}
+		g.busy.Go(func() {
+			defer func() { <-slots }()
+			defer conn.Close()
+			if err := admit(conn, c.Token); err != nil {
+				g.log().Warn("connection refused", "error", err)
+				return
+			}
+			if err := rpc.Serve(ctx, conn, handlers); err != nil && ctx.Err() == nil {
+				g.log().Info("connection ended", "error", err)
+			}
+		})
+	}
+}
+
+// Both ends prove that they know the token and neither says it: a program
+// that took the port of a guard that died learns nothing and hears nothing.
+
+func proof(token, role string, nonces []byte) []byte {
+	m := hmac.New(sha256.New, []byte(token))
+	m.Write([]byte(role))
+	m.Write(nonces)
+	return m.Sum(nil)
+}
+
+// admit is the guard's end: nonces cross, then the caller proves first.
+func admit(conn net.Conn, token string) error {
+	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
+		return err
+	}
+	both, err := exchange(conn, false)
+	if err != nil {
+		return err
+	}
+	if err := expect(conn, proof(token, "caller", both)); err != nil {
+		return err
+	}
+	if _, err := conn.Write(proof(token, "guard", both)); err != nil {
+		return err
+	}
+	return conn.SetDeadline(time.Time{})
+}
+
+// exchange sends a nonce and reads the other's; the caller's comes first in the result.
+func exchange(conn net.Conn, caller bool) ([]byte, error) {
+	mine, theirs := make([]byte, nonceSize), make([]byte, nonceSize)
+	if _, err := rand.Read(mine); err != nil {
+		return nil, err
+	}
+	if _, err := conn.Write(mine); err != nil {
+		return nil, err
+	}
+	if _, err := io.ReadFull(conn, theirs); err != nil {
+		return nil, err
+	}
+	if caller {
+		return append(mine, theirs...), nil
+	}
+	return append(theirs, mine...), nil
+}
+
+func expect(conn net.Conn, want []byte) error {
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(conn, got); err != nil {
+		return err
+	}
+	if !hmac.Equal(got, want) {
+		return errors.New("the other end does not know the token")
+	}
+	return nil
+}
+
+// DialGuard connects to the guard of this host. The caller must be allowed to
+// read the guard's folder. rpc.Dial takes the connection from there.
+func DialGuard(ctx context.Context, layout Layout) (net.Conn, error) {
+	b, err := readBounded(controlPath(layout), 64<<10)
+	if err != nil {
+		return nil, fmt.Errorf("find the guard: %w", err)
+	}
+	var c control
+	if err := json.Unmarshal(b, &c); err != nil || !strings.HasPrefix(c.Address, "127.") {
+		return nil, fmt.Errorf("find the guard: %s makes no sense", controlPath(layout))
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", c.Address)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the guard: %w", err)
+	}
+	if err := greet(ctx, conn, c.Token); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("connect to the guard: %w", err)
+	}
+	return conn, nil
+}
+
+func greet(ctx context.Context, conn net.Conn, token string) error {
+	deadline := time.Now().Add(handshakeTimeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
+	}
+	if err := conn.SetDeadline(deadline); err != nil {
+		return err
+	}
+	both, err := exchange(conn, true)
+	if err != nil {
+		return err
+	}
+	if _, err := conn.Write(proof(token, "caller", both)); err != nil {
+		return err
+	}
+	if err := expect(conn, proof(token, "guard", both)); err != nil {
+		return err
+	}
+	return conn.SetDeadline(time.Time{})
+}

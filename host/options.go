@@ -1,0 +1,68 @@
+package host
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/go-shipper/shipper/host/router"
+	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/host/scm"
+	"github.com/go-shipper/shipper/release"
+)
+
+// Router is what the guard asks of the router; router.Client is one.
+type Router interface {
+	Get(ctx context.Context, service string) (router.View, error)
+	Put(ctx context.Context, route router.Route, ifMatch uint64) (router.View, error)
+	Delete(ctx context.Context, service string, ifMatch uint64) error
+	Drain(ctx context.Context, service string, slot release.Slot) (router.View, error)
+	Counters(ctx context.Context, service string) (string, map[release.Slot]rpc.SlotCounters, error)
+	Ready(ctx context.Context) error
+}
+
+// Clock is the time as the guard sees it. Leases are timed by differences of
+// Now, which must not jump when the wall clock does (time.Now does not).
+type Clock interface {
+	Now() time.Time
+	After(time.Duration) <-chan time.Time
+}
+
+// Options of a guard. Layout, SCM, Router and Executable are needed.
+type Options struct {
+	Layout Layout
+	SCM    scm.Manager
+	Router Router
+	// Executable is the shipper-host that the router and the wrappers run:
+	// absolute, below Layout.Programs on a real host.
+	Executable string
+	// Args follow the verb in the image path of the router and the wrappers,
+	// so that they find the same Layout; empty for the default one.
+	Args    []string
+	Version string
+	Clock   Clock                  // default: the system's
+	Machine func() (string, error) // default: MachineID
+	Boot    func() (string, error) // default: BootID
+	Log     *slog.Logger           // default: slog.Default()
+}
+
+func (o Options) withDefaults() Options {
+	if o.Clock == nil {
+		o.Clock = systemClock{}
+	}
+	if o.Machine == nil {
+		o.Machine = MachineID
+	}
+	if o.Boot == nil {
+		o.Boot = BootID
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	return o
+}
+
+type systemClock struct{}
+
+func (systemClock) Now() time.Time                         { return time.Now() }
+func (systemClock) After(d time.Duration) <-chan time.Time { return time.After(d) }

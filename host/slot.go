@@ -1,0 +1,239 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-shipper/shipper/host/acl"
+	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/host/scm"
+	"github.com/go-shipper/shipper/host/wrapper"
+	"github.com/go-shipper/shipper/release"
+)
+
+// defaultStop is how long a program may take to stop if its revision does not say.
+const defaultStop = 30 * time.Second
+
+// stopMargin is what the guard waits beyond a program's own stop timeout: the
+// wrapper kills the tree in between.
+const stopMargin = 10 * time.Second
+
+func stopTimeout(r release.Revision) time.Duration {
+	if r.StopTimeout <= 0 {
+		return defaultStop
+	}
+	return time.Duration(r.StopTimeout) * time.Millisecond
+}
+
+func (s *service) account(r release.Revision, slot release.Slot) string {
+	if r.Account != "" {
+		return r.Account
+	}
+	return `NT SERVICE\` + slot.Service(s.name)
+}
+
+// equip writes all that an instance finds when it starts, and its service.
+// The slot must be stopped.
+func (s *service) equip(ctx context.Context, r release.Revision, slot release.Slot, port int) error {
+	w := s.words(r, slot, port)
+	rendered, err := render(r, w)
+	if err != nil {
+		return err
+	}
+	spec, err := s.spec(rendered, slot, w)
+	if err != nil {
+		return err
+	}
+	if err := s.g.opts.SCM.Ensure(ctx, spec); err != nil {
+		return err
+	}
+	if err := s.grant(r, slot); err != nil {
+		return err
+	}
+	return s.writeFiles(rendered, r.ID(), slot)
+}
+
+// grant gives the slot's account what it needs, and no more.
+func (s *service) grant(r release.Revision, slot release.Slot) error {
+	account := s.account(r, slot)
+	access := []struct {
+		path string
+		how  acl.Access
+	}{
+		{s.g.store.Path(s.name, r.Release), acl.Read},
+		{filepath.Dir(s.g.opts.Executable), acl.Read},
+		{s.slotDir(slot), acl.Read},
+		{s.g.opts.Layout.Logs(s.name, slot), acl.Modify},
+		{s.dataDir(), acl.Modify},
+	}
+	for _, a := range access {
+		if err := os.MkdirAll(a.path, 0o700); err != nil {
+			return fmt.Errorf("make folder: %w", err)
+		}
+		if err := acl.Grant(a.path, account, a.how); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeFiles replaces the slot's configuration, role and secrets.
+func (s *service) writeFiles(r release.Revision, id release.Digest, slot release.Slot) error {
+	config := filepath.Join(s.slotDir(slot), configName)
+	if err := os.RemoveAll(config); err != nil {
+		return fmt.Errorf("clear the slot's configuration: %w", err)
+	}
+	for _, f := range r.Files {
+		path := filepath.Join(config, filepath.FromSlash(f.To))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return fmt.Errorf("write configuration file: %w", err)
+		}
+		if err := writeFile(path, f.Data); err != nil {
+			return err
+		}
+	}
+	if err := s.setRole(slot, release.Canary); err != nil {
+		return err
+	}
+	return s.placeSecrets(r, id, slot)
+}
+
+// setRole tells a running instance what it is for.
+func (s *service) setRole(slot release.Slot, role release.Role) error {
+	return writeFile(filepath.Join(s.slotDir(slot), roleName), []byte(role))
+}
+
+// placeSecrets copies the sealed secrets to where only the slot's account,
+// beside the system, reads them.
+func (s *service) placeSecrets(r release.Revision, id release.Digest, slot release.Slot) error {
+	path := filepath.Join(s.slotDir(slot), secretsName)
+	if len(r.Fingerprints) == 0 {
+		return removeFile(path)
+	}
+	sealed, err := readBounded(filepath.Join(s.revisionDir(id), secretsName), maxDocument)
+	if err != nil {
+		return fmt.Errorf("read secrets: %w", err)
+	}
+	return acl.WriteProtected(path, sealed, s.account(r, slot))
+}
+
+// spec describes the slot's service, manual and without recovery: a restart
+// would hide a crash of the canary. wrap.json is written here as well.
+func (s *service) spec(r release.Revision, slot release.Slot, w words) (scm.Spec, error) {
+	dir := s.g.store.Path(s.name, r.Release)
+	exe := filepath.Join(dir, filepath.FromSlash(r.Executable))
+	env := s.environment(r, slot, w)
+	spec := scm.Spec{
+		Name:        slot.Service(s.name),
+		DisplayName: strings.TrimSpace(displayName(r) + " (" + string(slot) + ")"),
+		Description: r.Description, Account: s.account(r, slot), Start: scm.Manual, DependsOn: r.DependsOn,
+		Executable: exe, Args: r.Args, Dir: dir,
+		StopTimeout: stopTimeout(r), PreshutdownTimeout: stopTimeout(r) + stopMargin,
+	}
+	if r.Mode == "native" {
+		for name, value := range env {
+			spec.Env = append(spec.Env, name+"="+value)
+		}
+		slices.Sort(spec.Env)
+		return spec, nil
+	}
+	path := filepath.Join(s.slotDir(slot), wrapName)
+	spec.Executable = s.g.opts.Executable
+	spec.Args = append([]string{"wrap", "--config", path}, s.g.opts.Args...)
+	spec.Dir = ""
+	spec.StopTimeout += stopMargin
+	config := wrapper.Config{
+		Name: spec.Name, Executable: exe, Args: r.Args, Env: env, Dir: dir,
+		LogDir: w.LogDir, StopSignal: r.StopSignal, StopTimeout: stopTimeout(r).Milliseconds(),
+	}
+	if r.StopSignal == wrapper.HTTP {
+		config.StopURL = "http://" + w.Listen + "/" + strings.TrimPrefix(r.StopURL, "/")
+	}
+	if len(r.Fingerprints) > 0 {
+		config.SecretsFile = filepath.Join(s.slotDir(slot), secretsName)
+		config.KeyDir = s.g.opts.Layout.Guard()
+	}
+	b, err := json.MarshalIndent(config, "", "  ")
+	if err != nil {
+		return spec, err
+	}
+	if err := os.MkdirAll(s.slotDir(slot), 0o700); err != nil {
+		return spec, fmt.Errorf("make the slot's folder: %w", err)
+	}
+	return spec, writeFile(path, b)
+}
+
+func displayName(r release.Revision) string {
+	if r.DisplayName != "" {
+		return r.DisplayName
+	}
+	return r.Service
+}
+
+// environment is what every instance gets beside its own variables.
+func (s *service) environment(r release.Revision, slot release.Slot, w words) map[string]string {
+	env := map[string]string{
+		"SHIPPER_LISTEN": w.Listen, "PORT": fmt.Sprint(w.Port), "SHIPPER_SLOT": string(slot),
+		"SHIPPER_VERSION": w.Version, "SHIPPER_ROLE_FILE": filepath.Join(s.slotDir(slot), roleName),
+		"SHIPPER_CONFIG_DIR": w.ConfigDir,
+	}
+	if len(r.Fingerprints) > 0 && r.Mode == "native" {
+		env["SHIPPER_SECRETS"] = filepath.Join(s.slotDir(slot), secretsName)
+	}
+	for name, value := range r.Env {
+		env[name] = value
+	}
+	return env
+}
+
+// retune changes how a slot's service starts and recovers, nothing else.
+func (s *service) retune(ctx context.Context, slot release.Slot, start scm.StartType, recovery []time.Duration) error {
+	name := slot.Service(s.name)
+	status, err := s.g.opts.SCM.Status(ctx, name)
+	if err != nil || status.State == scm.Absent {
+		return err
+	}
+	spec, err := s.g.opts.SCM.Spec(ctx, name)
+	if err != nil {
+		return err
+	}
+	if spec.Start == start && slices.Equal(spec.Recovery, recovery) {
+		return nil
+	}
+	spec.Start, spec.Recovery = start, recovery
+	return s.g.opts.SCM.Ensure(ctx, spec)
+}
+
+// halt stops a slot and returns when its process is gone.
+func (s *service) halt(ctx context.Context, slot release.Slot) error {
+	name := slot.Service(s.name)
+	status, err := s.g.opts.SCM.Status(ctx, name)
+	if err != nil || status.State == scm.Absent || status.State == scm.Stopped {
+		return err
+	}
+	timeout := defaultStop + stopMargin
+	if spec, err := s.g.opts.SCM.Spec(ctx, name); err == nil && spec.StopTimeout > 0 {
+		timeout = spec.StopTimeout + stopMargin
+	}
+	return s.g.opts.SCM.Stop(ctx, name, timeout)
+}
+
+// alive reports whether the slot's own process listens on its port.
+func (s *service) alive(ctx context.Context, slot release.Slot, port int) (scm.Status, bool, error) {
+	status, err := s.g.opts.SCM.Status(ctx, slot.Service(s.name))
+	if err != nil || status.State != scm.Running {
+		return status, false, err
+	}
+	owns, err := s.g.opts.SCM.Owns(ctx, slot.Service(s.name), port)
+	return status, owns, err
+}
+
+func instance(st scm.Status) rpc.InstanceState {
+	return rpc.InstanceState{State: string(st.State), PID: st.PID, Started: st.Started, Exit: st.Exit}
+}

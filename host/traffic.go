@@ -1,0 +1,248 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-shipper/shipper/host/router"
+	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/release"
+)
+
+// embedded is the router that the guard drives; with another one, or none,
+// there is no route here.
+const embedded = "embedded"
+
+// route is what the router should do now; on the owner. Until the commit the
+// public address is the committed one: configuration goes back as well.
+func (s *service) route() (router.Route, bool) {
+	config, run := s.st.Traffic, s.st.Run
+	if s.st.Stable == "" && run.started() {
+		config = run.Traffic
+	}
+	if config.Router != embedded {
+		return router.Route{}, false
+	}
+	r := router.Route{
+		Service: s.name, Listen: config.Listen, Slots: map[release.Slot]string{}, Stable: s.st.Stable,
+		DrainTimeout: config.DrainTimeout, Boot: config.Boot,
+	}
+	for slot, rec := range s.st.Slots {
+		r.Slots[slot] = fmt.Sprintf("127.0.0.1:%d", rec.Port)
+	}
+	if run.running() && run.Weight > 0 && s.ses != nil && !s.undoing && !s.reverting {
+		left := s.deadline.Sub(s.g.now())
+		if left > 0 {
+			r.Canary, r.Weight, r.Lease = run.Slot, run.Weight, left
+		}
+	}
+	return r, true
+}
+
+// apply makes the router do what the state says, whatever it did before. Only
+// one apply is under way per service, and each takes the newest state, so
+// that the last one to end is right.
+func (s *service) apply(ctx context.Context) (router.View, error) {
+	select {
+	case s.routing <- struct{}{}:
+		defer func() { <-s.routing }()
+	case <-ctx.Done():
+		return router.View{}, context.Cause(ctx)
+	}
+	var want router.Route
+	var managed bool
+	var generation uint64
+	err := s.do(ctx, func() error {
+		want, managed = s.route()
+		generation = s.generation
+		if want.Weight > 0 {
+			s.leased = s.g.now().Add(want.Lease)
+		}
+		return nil
+	})
+	if err != nil || !managed {
+		return router.View{}, err
+	}
+	view, err := s.put(ctx, want, generation)
+	if err != nil {
+		return view, fmt.Errorf("set the route of %s: %w", s.name, err)
+	}
+	s.tell(func() { s.generation = view.Generation })
+	return view, nil
+}
+
+// put writes the route over whichever is there: the guard is its only writer,
+// but the router changes the generation too, when a lease runs out.
+func (s *service) put(ctx context.Context, want router.Route, generation uint64) (router.View, error) {
+	for tries := 0; ; tries++ {
+		view, err := s.g.opts.Router.Put(ctx, want, generation)
+		if !errors.Is(err, router.ErrStale) && !errors.Is(err, router.ErrNotFound) || tries == 3 {
+			return view, err
+		}
+		now, err := s.g.opts.Router.Get(ctx, s.name)
+		if err != nil && !errors.Is(err, router.ErrNotFound) {
+			return view, err
+		}
+		generation = now.Generation
+	}
+}
+
+// setTraffic gives the run's slot a weight for as long as the lease holds.
+func (s *service) setTraffic(ctx context.Context, p rpc.SetTraffic) (rpc.Traffic, error) {
+	if p.Weight < 0 || p.Weight > release.Full {
+		return rpc.Traffic{}, rpc.Errorf(rpc.CodeFailed, "", "weight %d: want 0 to %d", p.Weight, release.Full)
+	}
+	var reply rpc.Traffic
+	admit := func() error { return s.mayShift(p.Fenced) }
+	err := s.work(ctx, order{name: "set traffic", admit: admit}, func(ctx context.Context) error {
+		managed := true
+		err := s.do(ctx, func() error {
+			if err := s.mayShift(p.Fenced); err != nil {
+				return err
+			}
+			_, managed = s.route()
+			return s.change(func(st *state) {
+				st.Run.Weight = p.Weight
+				if st.Run.Phase == phaseStarted {
+					st.Run.Phase = phaseShifting
+				}
+			})
+		})
+		if err != nil {
+			return err
+		}
+		view, err := s.apply(ctx)
+		if err != nil {
+			return err
+		}
+		if !managed { // nobody to ask: what the slots should get is all there is to say
+			err := s.do(ctx, func() error { reply = s.intended(); return nil })
+			return err
+		}
+		reply = traffic(view)
+		return nil
+	})
+	return reply, err
+}
+
+// mayShift: only what was seen to run gets traffic.
+func (s *service) mayShift(f rpc.Fenced) error {
+	if err := s.holds(f); err != nil {
+		return err
+	}
+	if r := s.st.Run; s.reverting || !r.running() || r.ID != f.Run {
+		return rpc.Errorf(rpc.CodeConflict, "start the slot first", "run %s has no running slot%s", f.Run, s.ending(f.Run))
+	}
+	return nil
+}
+
+// intended is the traffic by the state alone.
+func (s *service) intended() rpc.Traffic {
+	t := rpc.Traffic{Weights: map[release.Slot]release.Weight{}}
+	var canary release.Weight
+	if r := s.st.Run; r.running() && r.Slot != s.st.Stable {
+		canary = r.Weight
+		t.Weights[r.Slot], t.Leased = canary, canary > 0
+	}
+	if s.st.Stable != "" {
+		t.Weights[s.st.Stable] = release.Full - canary
+	}
+	return t
+}
+
+// traffic is a route as the protocol tells it.
+func traffic(v router.View) rpc.Traffic {
+	t := rpc.Traffic{
+		Weights: map[release.Slot]release.Weight{}, Generation: v.Generation, Inflight: v.Inflight,
+		Leased: v.Weight > 0 && !v.Expired,
+	}
+	for slot := range v.Slots {
+		t.Weights[slot] = 0
+	}
+	canary := v.Weight
+	if v.Expired || v.Canary == "" {
+		canary = 0
+	}
+	if v.Canary != "" {
+		t.Weights[v.Canary] = canary
+	}
+	if v.Stable != "" {
+		t.Weights[v.Stable] += release.Full - canary
+	}
+	return t
+}
+
+// counters reads the router's totals and the state of both slots.
+func (s *service) counters(ctx context.Context) (rpc.Counters, error) {
+	c := rpc.Counters{Slots: map[release.Slot]rpc.SlotCounters{}, Live: map[release.Slot]rpc.InstanceState{}}
+	var slots []release.Slot
+	managed := false
+	err := s.do(ctx, func() error {
+		if s.broken != nil {
+			return s.broken
+		}
+		for slot := range s.st.Slots {
+			slots = append(slots, slot)
+		}
+		_, managed = s.route()
+		return nil
+	})
+	if err != nil {
+		return c, err
+	}
+	for _, slot := range slots {
+		status, err := s.g.opts.SCM.Status(ctx, slot.Service(s.name))
+		if err != nil {
+			return c, err
+		}
+		c.Live[slot] = instance(status)
+	}
+	c.At = s.g.now()
+	if !managed {
+		return c, nil
+	}
+	epoch, totals, err := s.g.opts.Router.Counters(ctx, s.name)
+	if errors.Is(err, router.ErrNotFound) {
+		return c, nil
+	}
+	if totals != nil {
+		c.Epoch, c.Slots = epoch, totals
+	}
+	return c, err
+}
+
+// drain lets a slot's requests end; errors are for the log, because whoever
+// drains stops the slot afterwards in any case.
+func (s *service) drain(ctx context.Context, slot release.Slot) {
+	var managed bool
+	if s.do(ctx, func() error { _, managed = s.route(); return nil }) != nil || !managed {
+		return
+	}
+	view, err := s.g.opts.Router.Drain(ctx, s.name, slot)
+	if err != nil && !errors.Is(err, router.ErrNotFound) {
+		s.log.Warn("slot was not drained", "slot", slot, "error", err)
+		return
+	}
+	s.tell(func() { s.generation = max(s.generation, view.Generation) })
+}
+
+// backToStable tells the router until it hears, or until the weight it was
+// given has run out by itself.
+func (s *service) backToStable(ctx context.Context) error {
+	var leased time.Time
+	s.tell(func() { leased = s.leased })
+	for {
+		try, cancel := context.WithTimeout(ctx, 5*time.Second)
+		_, err := s.apply(try)
+		cancel()
+		if err == nil || ctx.Err() != nil || !s.g.now().Before(leased) {
+			return err
+		}
+		s.log.Warn("the route is not back on stable yet", "error", err)
+		if err := s.g.sleep(ctx, 250*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
