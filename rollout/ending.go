@@ -80,7 +80,7 @@ func (e *Engine) kept(state State, blamed []string) []string {
 		guilty := slices.ContainsFunc(blamed, func(b string) bool {
 			return b == h || e.plan.Scope == ScopeBatch && e.hosts[b].batch == m.batch
 		})
-		if m.through && !guilty && !m.lost {
+		if m.through && !guilty {
 			out = append(out, h)
 		}
 	}

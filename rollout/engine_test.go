@@ -219,12 +219,66 @@ func TestScope(t *testing.T) {
 		r.run(100).wantEnd(Split)
 		r.wantTold(Undo, undone...)
 	}
+}
+
+// TestScopeOfASecondFailure: when the hosts that were kept fail too, all go back.
+func TestScopeOfASecondFailure(t *testing.T) {
 	p := canaryPlan()
 	p.Batches, p.Scope = [][]string{{"a"}, {"b"}, {"c"}}, ScopeBatch
 	r := newRig(t, p)
-	r.fail["smoke b"], r.fail["prepare a"] = 1, 1
+	r.fail["smoke c"], r.fail["prepare a"] = 1, 1
 	r.run(100).wantEnd(RolledBack)
-	r.wantTold(Undo, "b", "a")
+	r.wantTold(Undo, "c", "a", "b")
+	r.wantTold(Commit)
+}
+
+// TestHostsThatWentBackAreNotJudged: their old slots stop, as they should.
+func TestHostsThatWentBackAreNotJudged(t *testing.T) {
+	p := canaryPlan()
+	p.Batches, p.Scope = [][]string{{"a"}, {"b"}}, ScopeBatch
+	r := newRig(t, p)
+	r.fail["smoke b"] = 1
+	r.on["prepare a"] = []Event{Counted{Host: "b", Live: Instance{State: "stopped"}}}
+	r.run(100).wantEnd(Split, "committed on a")
+}
+
+// TestBatchesHaveTheirOwnEvidence: what finished hosts do says nothing about
+// the batch that steps.
+func TestBatchesHaveTheirOwnEvidence(t *testing.T) {
+	p := canaryPlan()
+	p.Batches = [][]string{{"a"}, {"b"}}
+	r := newRig(t, p)
+	r.quiet = "b"
+	r.run(200).wantState(Paused)
+	r.wantTold(Shift, "a 5%", "a 100%", "b 5%")
+}
+
+// TestEveryStepNeedsEvidence: one proven step does not vouch for the next.
+func TestEveryStepNeedsEvidence(t *testing.T) {
+	p := canaryPlan()
+	p.Steps = []Step{percent(5), analyse, percent(50), analyse}
+	p.OnInsufficient = OnInsufficientPromote
+	p.Batches = [][]string{{"web1"}}
+	r := newRig(t, p)
+	for len(r.told(Shift)) < 2 {
+		r.run(1)
+	}
+	r.wantTold(Shift, "web1 5%", "web1 50%")
+	r.rps = 0
+	r.run(100).wantEnd(Promoted, "evidence: none")
+}
+
+func TestStepsWithoutTraffic(t *testing.T) {
+	p := canaryPlan()
+	p.Steps = []Step{percent(0), pauseFor(20 * time.Second), percent(5), analyse, percent(100)}
+	r := newRig(t, p).run(19)
+	for _, n := range r.notes() {
+		if m, ok := n.(MeasurementNote); ok {
+			t.Fatalf("measured at weight 0: %+v", m)
+		}
+	}
+	r.run(60).wantEnd(Promoted)
+	r.wantTold(Shift, "web1 0%", "web2 0%", "web1 5%", "web2 5%", "web1 100%", "web2 100%")
 }
 
 func TestResumedRun(t *testing.T) {

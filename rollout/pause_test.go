@@ -186,6 +186,13 @@ func TestTooLittleData(t *testing.T) {
 		r.send(Asked{Kind: AskPromote})
 		r.run(5).wantEnd(Promoted, "evidence: none")
 	})
+	t.Run("stays paused when data comes", func(t *testing.T) {
+		r := silent("").run(100)
+		r.rps = 100
+		r.run(60).wantState(Paused)
+		r.send(Asked{Kind: AskResume})
+		r.run(5).wantEnd(Promoted)
+	})
 	t.Run("extends until the deadline", func(t *testing.T) {
 		r := silent(OnInsufficientExtend).run(100)
 		r.wantState(Running)
@@ -228,6 +235,9 @@ func TestFreezeInsteadOfRollback(t *testing.T) {
 		setup(r)
 		r.run(200).wantState(Paused)
 		r.wantTold(Undo)
+		if r.warnings() > 0 {
+			t.Errorf("%d warnings while a person decides", r.warnings())
+		}
 		return r
 	}
 	bad := func(r *rig) { r.errors = func(string) int64 { return 40 } }
@@ -265,6 +275,28 @@ func TestFreezeInsteadOfRollback(t *testing.T) {
 		r.wantEnd(Aborted, "left to the lease: web1")
 		r.wantTold(Undo, "web2")
 	})
+}
+
+func TestParkOfAFrozenRunLeavesLostHostsAlone(t *testing.T) {
+	p := canaryPlan()
+	p.NoRollback = true
+	r := newRig(t, p)
+	r.on["analysis"] = []Event{HostLost{Host: "web1", Err: errors.New("off")}}
+	r.run(10).wantState(Paused)
+	r.send(Interrupted{Why: "SIGTERM"})
+	r.wantEnd(Paused, "left to the lease: web1")
+	r.wantTold(Park, "web2")
+}
+
+// TestPromoteEndsTheHoldOnly: asked while a shift is under way, it does not
+// skip the bake behind it.
+func TestPromoteEndsTheHoldOnly(t *testing.T) {
+	p := canaryPlan()
+	p.Steps, p.Bake = nil, 20*time.Second
+	r := newRig(t, p)
+	r.on["shift web1"] = []Event{Asked{Kind: AskPause}, Asked{Kind: AskPromote}}
+	r.run(15).wantState(Running)
+	r.wantTold(Shift, "web1 95%", "web2 95%")
 }
 
 func TestPlanIsChecked(t *testing.T) {

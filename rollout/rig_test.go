@@ -22,6 +22,7 @@ type rig struct {
 	mute   map[string]bool         // "verb host": no answer at all
 	errors func(host string) int64 // failed canary requests in 100
 	rps    int64                   // of each host
+	quiet  string                  // a host without traffic
 	live   map[string]Instance     // overrides
 	on     map[string][]Event      // "verb host" or a step's What: events that follow it
 	looks  map[string]*simHost     // watched hosts
@@ -117,10 +118,14 @@ func (r *rig) count() {
 		if l == nil {
 			continue // unwatched by what the look before brought about
 		}
-		canary := r.rps * int64(l.weight) / int64(release.Full)
+		rps := r.rps
+		if h == r.quiet {
+			rps = 0
+		}
+		canary := rps * int64(l.weight) / int64(release.Full)
 		l.canary.Requests += canary
 		l.canary.Errors += canary * r.errors(h) / 100
-		l.stable.Requests += r.rps - canary
+		l.stable.Requests += rps - canary
 		live, set := r.live[h]
 		if !set {
 			live = Instance{State: "running", PID: l.pid}

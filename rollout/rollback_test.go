@@ -153,6 +153,7 @@ func TestFleet(t *testing.T) {
 		{"controller gone, lease runs", []HostView{on("a", "1.0.0").ran("2.0.0", Running), on("b", "1.0.0").ran("2.0.0", Lost)}, Lost, "1.0.0", nil, "controller"},
 		{"lost", []HostView{on("a", "1.0.0").ran("2.0.0", Lost), on("b", "1.0.0").ran("2.0.0", Lost)}, Lost, "1.0.0", nil, "because"},
 		{"rolled back, one by its lease", []HostView{on("a", "1.0.0").ran("2.0.0", RolledBack), on("b", "1.0.0").ran("2.0.0", Lost)}, RolledBack, "1.0.0", nil, "by its own lease: b"},
+		{"a host that missed the run", []HostView{on("a", "1.0.0").ran("2.0.0", RolledBack), on("b", "1.0.0").ran("1.5.0", Lost)}, RolledBack, "1.0.0", nil, "because"},
 		{"aborted", []HostView{on("a", "1.0.0").ran("2.0.0", Aborted)}, Aborted, "1.0.0", nil, "because"},
 		{"failed first deploy", []HostView{HostView{Host: "a"}.ran("1.0.0", Failed)}, Failed, "", nil, "because"},
 		{"split", []HostView{on("a", "1.0.0", "2.0.0"), on("b", "1.0.0").ran("2.0.0", Lost), on("d", "1.0.0").ran("2.0.0", Lost)}, Split, "1.0.0", []string{"a"}, "committed on a, not on b, d"},
@@ -165,7 +166,7 @@ func TestFleet(t *testing.T) {
 				}
 			}
 			f := Fleet(tt.hosts)
-			if f.State != tt.state || f.Stable.Version != tt.stable || !slices.Equal(f.Behind, tt.behind) || !strings.Contains(f.Why, tt.why) {
+			if f.State != tt.state || f.Stable.Version != tt.stable || !slices.Equal(f.Behind, tt.behind) || !strings.Contains(f.Why, tt.why) || tt.why == "because" && f.Why != tt.why {
 				t.Errorf("got %+v, want %s on %q behind %v why %q", f, tt.state, tt.stable, tt.behind, tt.why)
 			}
 		})
