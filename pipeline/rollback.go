@@ -39,10 +39,14 @@ func (p *Pipeline) Rollback(ctx context.Context, req RollbackRequest) (Result, e
 	})
 }
 
-// goBack flips the hosts that have to move; those whose run merely ends have
-// been taken care of by taking and freeing their session.
+// goBack ends the run that is left over and flips the hosts that have to move.
 func (p *Pipeline) goBack(ctx context.Context, f fleet, s *story, d rollout.Decision, res Result) (Result, error) {
 	moving := f.where(func(h *host) bool { return d.Moves[h.Name].Move != rollout.End })
+	ending := f.where(func(h *host) bool { return d.Moves[h.Name].Move == rollout.End })
+	if err := ending.each(ctx, func(ctx context.Context, h *host) error { return h.end(ctx, s, d.Why) }); err != nil {
+		res.State = rollout.Failed
+		return res, remoteProblem(err, "end the run that is left over")
+	}
 	if len(moving) == 0 {
 		return res, nil
 	}
@@ -65,6 +69,19 @@ func (p *Pipeline) goBack(ctx context.Context, f fleet, s *story, d rollout.Deci
 		return res, problem.New(problem.Failed, hintOf(dr.problem(), "`shipper logs` shows what the service said"), "roll back: %s; everything stays as it was", end.Why)
 	}
 	return res, err
+}
+
+// end closes a run whose controller is gone; stable is not touched.
+func (h *host) end(ctx context.Context, s *story, why string) error {
+	var got rpc.Undone
+	err := h.call(ctx, undoPatience, func(c *rpc.Client) (err error) {
+		got, err = c.Undo(ctx, rpc.Undo{Fenced: h.fenced(s.run), State: string(rollout.RolledBack), Why: why})
+		return err
+	})
+	if err == nil {
+		s.tell(journal.TypeUndone, h.Name, journal.Undone{By: "operator", Why: why, Release: got.Release, Millis: got.Millis})
+	}
+	return err
 }
 
 // flip is the plan of a way back: start what is cold, smoke, all traffic at
@@ -134,9 +151,9 @@ func (p *Pipeline) Resume(ctx context.Context, kind string) (Result, error) {
 	if err != nil {
 		return Result{State: now.State, Run: now.Run, Release: now.Stable}, err
 	}
-	s := newStory(now.Run, p.Now, p.Emit)
+	s := newStory(left.run, p.Now, p.Emit)
 	s.seq = left.seq
-	res := Result{State: rollout.Failed, Run: now.Run, Release: left.release}
+	res := Result{State: rollout.Failed, Run: left.run, Release: left.release}
 	return p.underRun(ctx, left.hosts, s, kind, res, func() (Result, error) {
 		engine, err := rollout.New(left.plan)
 		if err != nil {
@@ -152,6 +169,7 @@ func (p *Pipeline) Resume(ctx context.Context, kind string) (Result, error) {
 
 // rest is what is left to do of a run.
 type rest struct {
+	run     string // a parked run goes on as itself; the hosts of a split one begin anew
 	hosts   fleet
 	release release.Release
 	plan    rollout.Plan
@@ -161,7 +179,7 @@ type rest struct {
 }
 
 func (p *Pipeline) leftOver(ctx context.Context, f fleet, hosts []HostStatus, now FleetStatus) (rest, error) {
-	r := rest{hosts: f.where(func(h *host) bool { return undecided(hosts, h.Name, now.Run) })}
+	r := rest{run: now.Run, hosts: f.where(func(h *host) bool { return undecided(hosts, h.Name, now.Run) })}
 	if (now.State != rollout.Paused && now.State != rollout.Split) || len(r.hosts) == 0 {
 		return r, problem.New(problem.Failed, "`shipper status` tells how the hosts stand", "resume: no run waits to be taken on")
 	}
@@ -179,7 +197,7 @@ func (p *Pipeline) leftOver(ctx context.Context, f fleet, hosts []HostStatus, no
 	}
 	step, err := p.parkedAt(ctx, r.hosts[0], now.Run, &r)
 	if err != nil || now.State == rollout.Split {
-		r.plan, r.step = p.flip(r.hosts), 0
+		r.run, r.seq, r.plan = newRun(p.Now()), 0, p.flip(r.hosts)
 		return r, err
 	}
 	first := map[string]bool{}
