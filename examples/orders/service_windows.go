@@ -2,23 +2,41 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"strings"
+	"unsafe"
 
+	"golang.org/x/sys/windows"
 	"golang.org/x/sys/windows/svc"
 )
 
 // host runs serve until the program is told to stop: by the service manager
 // if that started it, else as a console program.
 func host(serve func(ctx context.Context, ready func()) error) error {
-	managed, err := svc.IsWindowsService()
-	if err != nil || !managed {
+	if !managed() {
 		return console(serve)
 	}
 	s := &service{serve: serve}
-	if err := svc.Run("", s); err != nil {
-		return err
+	return errors.Join(svc.Run("", s), s.err)
+}
+
+// managed reports whether the parent is the service manager. Asking that by
+// connecting to it takes Wine many seconds, and svc.IsWindowsService also
+// wants a session number that Wine does not give.
+func managed() bool {
+	all := map[uint32]windows.ProcessEntry32{}
+	snapshot, err := windows.CreateToolhelp32Snapshot(windows.TH32CS_SNAPPROCESS, 0)
+	if err != nil {
+		return false
 	}
-	return s.err
+	defer windows.CloseHandle(snapshot)
+	entry := windows.ProcessEntry32{Size: uint32(unsafe.Sizeof(windows.ProcessEntry32{}))}
+	for err = windows.Process32First(snapshot, &entry); err == nil; err = windows.Process32Next(snapshot, &entry) {
+		all[entry.ProcessID] = entry
+	}
+	parent := all[all[windows.GetCurrentProcessId()].ParentProcessID]
+	return strings.EqualFold(windows.UTF16ToString(parent.ExeFile[:]), "services.exe")
 }
 
 type service struct {
