@@ -26,7 +26,7 @@ type Host struct {
 	// Probe is the path of the probe program there, Temp a folder there;
 	// neither needs quotes.
 	Probe, Temp string
-	// Alive reads a file of the host; nil means that it is this machine.
+	// Read reads a file of the host; nil means that it is this machine.
 	Read func(file string) ([]byte, error)
 }
 
@@ -104,21 +104,20 @@ func (h Host) stdin(t *testing.T) {
 
 func (h Host) bytes(t *testing.T) {
 	c, ctx := h.dial(t)
-	roundTrip(ctx, t, c, h.Probe+" echo", 1)
+	roundTrip(ctx, t, c, h.Probe+" echo", 3<<20, 1)
 }
 
 func (h Host) twoPipes(t *testing.T) {
 	c, ctx := h.dial(t)
 	var wg sync.WaitGroup
 	for i := range uint64(2) {
-		wg.Go(func() { roundTrip(ctx, t, c, h.Probe+" echo", i) })
+		wg.Go(func() { roundTrip(ctx, t, c, h.Probe+" echo", 1<<20, i) })
 	}
 	wg.Wait()
 }
 
-// roundTrip sends several megabytes in the largest pieces and expects them back.
-func roundTrip(ctx context.Context, t *testing.T, c transport.Conn, line string, seed uint64) {
-	const size = 4 << 20
+// roundTrip sends size bytes in the largest pieces and expects them back.
+func roundTrip(ctx context.Context, t *testing.T, c transport.Conn, line string, size int, seed uint64) {
 	p, err := c.Pipe(ctx, line)
 	if err != nil {
 		t.Error(err)

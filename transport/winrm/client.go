@@ -21,7 +21,10 @@ type client struct {
 	refusals int // of the credentials, in a row
 }
 
-const fallbackEnvelope = 150 << 10 // what every WinRM takes
+const (
+	fallbackEnvelope = 150 << 10        // bytes, which every WinRM takes
+	maxRest          = 60 * time.Second // of an idle link; hosts close them after 120
+)
 
 func newClient(cfg Config) *client {
 	return &client{
@@ -157,10 +160,13 @@ func (c *client) take() (*link, error) {
 	if c.refusals >= maxRefusals {
 		return nil, errRefused
 	}
-	if n := len(c.idle); n > 0 {
+	for n := len(c.idle); n > 0; n = len(c.idle) {
 		l := c.idle[n-1]
 		c.idle = c.idle[:n-1]
-		return l, nil
+		if time.Since(l.rested) < maxRest {
+			return l, nil
+		}
+		l.close()
 	}
 	return nil, nil
 }
@@ -189,6 +195,7 @@ func (c *client) put(l *link) {
 	c.refusals = 0
 	closed := c.closed
 	if !closed {
+		l.rested = time.Now()
 		c.idle = append(c.idle, l)
 	}
 	c.mu.Unlock()

@@ -66,6 +66,7 @@ func (c *client) explainStatus(e *transport.Error, he *httpError) {
 
 func explainWire(e *transport.Error, err error) {
 	var record tls.RecordHeaderError
+	var wire *linkError
 	switch {
 	case errors.Is(err, errRefused):
 		e.Kind, e.Phase, e.Hint = transport.Denied, "authenticate", hintPassword
@@ -79,6 +80,8 @@ func explainWire(e *transport.Error, err error) {
 		e.Kind, e.Hint = transport.Unreachable, hintScheme
 	case e.Phase == "dial" || e.Phase == "identify":
 		e.Kind, e.Hint = transport.Unreachable, hintUnreachable
+	case e.Phase == "authenticate" && !errors.As(err, &wire):
+		e.Kind, e.Hint = transport.Denied, hintWeak
 	case errors.Is(err, errSilent):
 		e.Kind = transport.Unreachable
 	}

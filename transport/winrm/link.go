@@ -31,6 +31,7 @@ type link struct {
 	cert      *tls.ConnectionState
 	session   *ntlm.Session // seals; nil inside TLS
 	basic     string        // Authorization of every request, or empty
+	rested    time.Time     // since when idle
 }
 
 // onceConn counts what was written: nothing written means nothing was done.

@@ -101,7 +101,11 @@ func (p *pipe) Write(b []byte) (int, error) {
 	}
 	p.sending.Lock()
 	defer p.sending.Unlock()
-	if err := p.k.send(p.ctx, b, false, true); err != nil {
+	err := p.k.send(p.ctx, b, false, true)
+	if p.ctx.Err() != nil { // it ended, whatever the Send says
+		return 0, &transport.Error{Kind: transport.Gone, Host: p.owner.c.cfg.Host, Phase: "send", Err: context.Cause(p.ctx)}
+	}
+	if err != nil {
 		return 0, err
 	}
 	return len(b), nil

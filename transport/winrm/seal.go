@@ -78,7 +78,7 @@ func cutRow(b []byte) (row, rest []byte, ok bool) {
 }
 
 func originalLength(value []byte) (int, error) {
-	_, s, ok := bytes.Cut(value, []byte("Length="))
+	_, s, ok := bytes.Cut(bytes.ToLower(value), []byte("length="))
 	n, err := strconv.Atoi(string(bytes.TrimSpace(s)))
 	if !ok || err != nil || n < 0 {
 		return 0, fmt.Errorf("%w: length", errSealed)

@@ -82,7 +82,7 @@ type host struct {
 	asked       atomic.Int64 // lookups of the password
 }
 
-func startHost(t *testing.T, limits wsman.Limits) *host {
+func startHost(t testing.TB, limits wsman.Limits) *host {
 	t.Helper()
 	h := &host{}
 	cert, ca := certificate(t)
@@ -126,7 +126,7 @@ func (h *host) configs() map[string]Config {
 	return map[string]Config{"http ntlm": h.http, "https ntlm": h.https, "https basic": basic}
 }
 
-func certificate(t *testing.T) (*tls.Certificate, string) {
+func certificate(t testing.TB) (*tls.Certificate, string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

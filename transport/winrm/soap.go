@@ -100,8 +100,12 @@ func (b builder) send(shell, command string, data []byte, end bool) message {
 	if end {
 		stream.SetAttr("End", "true")
 	}
-	stream.SetContent(base64.StdEncoding.EncodeToString(data))
-	return finish("send", id, m)
+	const mark = "\x00" // keeps the data from being copied by the builder again and again
+	stream.SetContent(mark)
+	head, tail, _ := strings.Cut(m.String(), mark)
+	out := make([]byte, 0, len(head)+base64.StdEncoding.EncodedLen(len(data))+len(tail))
+	out = base64.StdEncoding.AppendEncode(append(out, head...), data)
+	return message{phase: "send", id: id, body: append(out, tail...)}
 }
 
 func (b builder) receive(shell, command string) message {
