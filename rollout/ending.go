@@ -36,8 +36,10 @@ func (e *Engine) fail(f failure) {
 
 // failState tells a rollback from a first deploy that has nothing to go back to.
 func (e *Engine) failState() State {
-	if len(e.plan.First) < len(e.order) {
-		return RolledBack
+	for _, h := range e.order {
+		if !e.plan.First[h] {
+			return RolledBack
+		}
 	}
 	return Failed
 }

@@ -31,7 +31,7 @@ func TestCanaryToTheEnd(t *testing.T) {
 func TestBatchesAndFirstDeploys(t *testing.T) {
 	p := canaryPlan()
 	p.Batches = [][]string{{"a1", "a2"}, {"b1", "b2"}}
-	p.First = map[string]bool{"a2": true}
+	p.First = map[string]bool{"a1": false, "a2": true, "elsewhere": false}
 	p.Bake = 5 * time.Second
 	r := newRig(t, p).run(300)
 	r.wantEnd(Promoted)
@@ -104,6 +104,7 @@ func TestFailuresBeforeTheCommit(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			p := canaryPlan()
 			p.ProgressDeadline = time.Minute
+			p.First = map[string]bool{"web1": false, "web2": false}
 			r := newRig(t, p)
 			tt.setup(r)
 			r.run(200).wantEnd(RolledBack, tt.why...)
@@ -296,6 +297,9 @@ func TestResumedRun(t *testing.T) {
 	p.From = Position{Batch: 2, Step: 2}
 	r = newRig(t, p).run(100)
 	r.wantEnd(Promoted)
+	if got := r.steps(); !slices.Equal(got, []string{"2/2 2/3 analysis", "2/2 3/3 setWeight 100%"}) {
+		t.Errorf("steps %q", got)
+	}
 	r.wantTold(Shift, "a 100%", "b 50%", "b 100%")
 	r.wantTold(Smoke, "a", "b")
 

@@ -57,8 +57,8 @@ func (p Plan) checkHosts() error {
 	if len(seen) == 0 {
 		return errors.New("no hosts")
 	}
-	for h := range p.First {
-		if !seen[h] {
+	for h, first := range p.First {
+		if first && !seen[h] {
 			return fmt.Errorf("first deploy on %q, which is in no batch", h)
 		}
 	}

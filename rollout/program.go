@@ -143,11 +143,12 @@ func (p Plan) stageOps(batch int, s stage) []op {
 
 // resumed is what is left of a batch's ops when a run goes on at from:
 // nothing but 100 % for batches before it, the weight of the moment and the
-// steps from there on for its own.
+// steps from there on for its own. What restores a weight is no step: the
+// first step that is noted is the one the run was in.
 func resumed(ops []op, s stage, from Position, batch int) ([]op, error) {
 	if batch < from.Batch {
 		full := slices.IndexFunc(ops, func(o op) bool { return o.verb == Shift && o.weight == release.Full })
-		return []op{ops[0], ops[1], ops[full]}, nil
+		return []op{ops[0], ops[1], restores(ops[full])}, nil
 	}
 	if from.Step > ops[0].steps {
 		return nil, fmt.Errorf("resume at batch %d step %d: it has %d steps", batch, from.Step, ops[0].steps)
@@ -161,9 +162,14 @@ func resumed(ops []op, s stage, from Position, batch int) ([]op, error) {
 	}
 	out := slices.Clone(ops[:2])
 	if weight != nil && weight.weight > 0 && ops[at].verb != Shift {
-		out = append(out, *weight)
+		out = append(out, restores(*weight))
 	}
 	return append(out, ops[at:]...), nil
+}
+
+func restores(shift op) op {
+	shift.step = 0
+	return shift
 }
 
 // shortcut leaves out what promote-full skips: waits, verdicts and all
