@@ -3,7 +3,9 @@ package router
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,24 +19,30 @@ type connectError struct{ error }
 
 func (e *connectError) Unwrap() error { return e.error }
 
-// conns are all connections to one instance, those of tunnels included, so
-// that none outlives a drain.
+// conns are all connections to one instance, and the clients' ends of its
+// tunnels, so that none outlives a drain.
 type conns struct {
-	addr   string
-	mu     sync.Mutex
-	open   map[*conn]struct{}
-	closed bool
+	addr    string
+	mu      sync.Mutex
+	open    map[*conn]struct{}
+	tunnels map[*conn]struct{} // the clients' ends
+	closed  bool
+}
+
+func newConns(addr string) *conns {
+	return &conns{addr: addr, open: map[*conn]struct{}{}, tunnels: map[*conn]struct{}{}}
 }
 
 // conn embeds the TCP connection: CloseWrite and ReadFrom stay visible.
 type conn struct {
 	*net.TCPConn
-	set *conns
+	set  *conns
+	home map[*conn]struct{} // of set
 }
 
 func (c *conn) Close() error {
 	c.set.mu.Lock()
-	delete(c.set.open, c)
+	delete(c.home, c)
 	c.set.mu.Unlock()
 	return c.TCPConn.Close()
 }
@@ -45,22 +53,33 @@ func (s *conns) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if err != nil {
 		return nil, &connectError{err}
 	}
-	c := &conn{TCPConn: raw.(*net.TCPConn), set: s}
+	c := s.keep(raw.(*net.TCPConn), s.open)
+	if c == nil {
+		raw.Close()
+		return nil, errDrained
+	}
+	return c, nil
+}
+
+// adopt keeps the client's end of a tunnel; it gives nil after close.
+func (s *conns) adopt(client *net.TCPConn) *conn { return s.keep(client, s.tunnels) }
+
+func (s *conns) keep(raw *net.TCPConn, home map[*conn]struct{}) *conn {
+	c := &conn{TCPConn: raw, set: s, home: home}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		c.TCPConn.Close()
-		return nil, errDrained
+		return nil
 	}
-	s.open[c] = struct{}{}
-	return c, nil
+	home[c] = struct{}{}
+	return c
 }
 
 // closeWrite tells the instance on every connection that no more will come.
 // It can still finish what it is saying.
 func (s *conns) closeWrite() {
-	for _, c := range s.all() {
-		c.CloseWrite()
+	for _, c := range s.all(s.open) {
+		_ = c.CloseWrite() // what is closed already has been told
 	}
 }
 
@@ -69,7 +88,7 @@ func (s *conns) close() {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
-	for _, c := range s.all() {
+	for _, c := range append(s.all(s.open), s.all(s.tunnels)...) {
 		c.Close()
 	}
 }
@@ -80,12 +99,8 @@ func (s *conns) isClosed() bool {
 	return s.closed
 }
 
-func (s *conns) all() []*conn {
+func (s *conns) all(home map[*conn]struct{}) []*conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]*conn, 0, len(s.open))
-	for c := range s.open {
-		list = append(list, c)
-	}
-	return list
+	return slices.Collect(maps.Keys(home))
 }

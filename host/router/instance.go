@@ -43,7 +43,7 @@ type instance struct {
 func newInstance(slot release.Slot, addr string, c *counters, e *env) *instance {
 	in := &instance{
 		slot: slot, addr: addr, counters: c, now: e.Now,
-		conns: &conns{addr: addr, open: map[*conn]struct{}{}},
+		conns: newConns(addr),
 		idle:  make(chan struct{}), drained: make(chan struct{}),
 	}
 	in.pool = &http.Transport{

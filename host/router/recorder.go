@@ -2,6 +2,7 @@ package router
 
 import (
 	"bufio"
+	"errors"
 	"net"
 	"net/http"
 	"time"
@@ -40,11 +41,19 @@ func (r *recorder) Write(p []byte) (int, error) {
 // request is counted now.
 func (r *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buf, err := http.NewResponseController(r.ResponseWriter).Hijack()
-	if err == nil {
-		r.tunnel = true
-		r.in.counters.add(answered, http.StatusSwitchingProtocols, 0, r.in.now().Sub(r.start))
+	if err != nil {
+		return nil, nil, err
 	}
-	return conn, buf, err
+	r.tunnel = true
+	r.in.counters.add(answered, http.StatusSwitchingProtocols, 0, r.in.now().Sub(r.start))
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return conn, buf, nil
+	}
+	if kept := r.in.conns.adopt(tcp); kept != nil {
+		return kept, buf, nil
+	}
+	return nil, nil, errors.Join(errDrained, tcp.Close())
 }
 
 // Unwrap lets a ResponseController reach Flush.
