@@ -1,0 +1,206 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/go-shipper/shipper/config"
+	"github.com/go-shipper/shipper/journal"
+	"github.com/go-shipper/shipper/problem"
+	"github.com/go-shipper/shipper/rollout"
+)
+
+func TestDeployThenRollBack(t *testing.T) {
+	b := newBed(t)
+	ctx := t.Context()
+	res, err := b.pipeline().Rollback(ctx, RollbackRequest{})
+	b.want(res, err, rollout.Failed, problem.Failed)
+
+	res, err = b.deploy(ctx, "1.0.0", nil)
+	b.want(res, err, rollout.Promoted, 0)
+	b.stable("1.0.0")
+	res, err = b.pipeline().Rollback(ctx, RollbackRequest{})
+	b.want(res, err, rollout.Failed, problem.Failed)
+	if err == nil || !strings.Contains(err.Error(), "no committed revision before") {
+		t.Errorf("rollback of the first deploy: %v", err)
+	}
+
+	b.load()
+	res, err = b.deploy(ctx, "1.1.0", nil)
+	b.want(res, err, rollout.Promoted, 0)
+	b.stable("1.1.0")
+	res, err = b.deploy(ctx, "1.1.0", nil)
+	b.want(res, err, rollout.Promoted, 0)
+	if !strings.Contains(b.story(), "already running") {
+		t.Errorf("the same revision again should say so\n%s", b.story())
+	}
+
+	res, err = b.pipeline().Rollback(ctx, RollbackRequest{})
+	b.want(res, err, rollout.RolledBack, 0)
+	b.stable("1.0.0")
+	runs, err := b.pipeline().History(ctx)
+	if err != nil || len(runs) != 3 {
+		t.Errorf("%d runs in history, want 3: %v", len(runs), err)
+	}
+	for _, r := range runs {
+		if r.Result.Type != journal.TypeResult {
+			t.Errorf("run %s has no result", r.Started.Run)
+		}
+	}
+}
+
+func TestBadReleaseGoesBack(t *testing.T) {
+	b := newBed(t)
+	res, err := b.deploy(t.Context(), "1.0.0", nil)
+	b.want(res, err, rollout.Promoted, 0)
+	b.load()
+	res, err = b.deploy(t.Context(), "1.1.0", map[string]string{"ORDERS_FAIL_RATIO": "0.5"})
+	b.want(res, err, rollout.RolledBack, problem.RolledBack)
+	if err == nil || !strings.Contains(err.Error(), "canary") {
+		t.Errorf("the verdict does not explain itself: %v", err)
+	}
+	b.stable("1.0.0")
+	res, err = b.deploy(t.Context(), "1.2.0", map[string]string{"ORDERS_UNHEALTHY": "true"})
+	b.want(res, err, rollout.RolledBack, problem.RolledBack)
+	b.stable("1.0.0")
+	res, err = b.deploy(t.Context(), "1.3.0", map[string]string{"ORDERS_FAIL_START": "true"})
+	b.want(res, err, rollout.RolledBack, problem.RolledBack)
+	b.stable("1.0.0")
+}
+
+func TestFirstDeployThatFails(t *testing.T) {
+	b := newBed(t)
+	res, err := b.deploy(t.Context(), "1.0.0", map[string]string{"ORDERS_UNHEALTHY": "true"})
+	b.want(res, err, rollout.Failed, problem.Failed)
+	b.stable("")
+	res, err = b.deploy(t.Context(), "1.0.1", nil)
+	b.want(res, err, rollout.Promoted, 0)
+}
+
+func TestAbortAndLock(t *testing.T) {
+	b := newBed(t)
+	b.steps(config.Step{SetWeight: weight(5)}, config.Step{Pause: forever()})
+	res, err := b.deploy(t.Context(), "1.0.0", nil)
+	b.want(res, err, rollout.Promoted, 0)
+	b.forget()
+	type end struct {
+		res Result
+		err error
+	}
+	ended := make(chan end, 1)
+	go func() {
+		res, err := b.deploy(t.Context(), "1.1.0", nil)
+		ended <- end{res, err}
+	}()
+	b.until(journal.TypePaused)
+
+	other := b.pipeline()
+	other.Owner, other.Emit = "somebody@else", nil
+	res, err = other.Deploy(t.Context(), DeployRequest{Bundle: b.bundle("1.2.0")})
+	b.want(res, err, rollout.Failed, problem.Locked)
+	if problem.HintOf(err) == "" {
+		t.Error("no hint about the lock")
+	}
+	res, err = other.Rollback(t.Context(), RollbackRequest{})
+	b.want(res, err, rollout.Failed, problem.Locked)
+
+	if _, err = other.Ask(t.Context(), "abort"); err != nil {
+		t.Fatal(err)
+	}
+	e := <-ended
+	b.want(e.res, e.err, rollout.Aborted, problem.Aborted)
+	b.stable("1.0.0")
+	if _, err := other.Ask(t.Context(), "abort"); problem.KindOf(err) != problem.Failed || err == nil {
+		t.Errorf("abort with nothing in flight: %v", err)
+	}
+}
+
+func TestParkedRunGoesOn(t *testing.T) {
+	b := newBed(t)
+	b.steps(config.Step{SetWeight: weight(20)}, config.Step{Pause: forever()})
+	res, err := b.deploy(t.Context(), "1.0.0", nil)
+	b.want(res, err, rollout.Promoted, 0)
+	b.forget()
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	go func() {
+		b.until(journal.TypePaused)
+		interrupt(errors.New("interrupted"))
+	}()
+	res, err = b.deploy(ctx, "1.1.0", nil)
+	b.want(res, err, rollout.Paused, problem.Paused)
+	if st := b.stable("1.0.0"); st.State != rollout.Paused {
+		t.Errorf("status after parking: %s", st.State)
+	}
+	res, err = b.pipeline().Resume(t.Context(), "promote")
+	b.want(res, err, rollout.Promoted, 0)
+	b.stable("1.1.0")
+}
+
+func TestParkedRunIsRolledBack(t *testing.T) {
+	b := newBed(t)
+	b.steps(config.Step{SetWeight: weight(20)}, config.Step{Pause: forever()})
+	res, err := b.deploy(t.Context(), "1.0.0", nil)
+	b.want(res, err, rollout.Promoted, 0)
+	b.forget()
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	go func() {
+		b.until(journal.TypePaused)
+		interrupt(errors.New("interrupted"))
+	}()
+	res, err = b.deploy(ctx, "1.1.0", nil)
+	b.want(res, err, rollout.Paused, problem.Paused)
+	res, err = b.pipeline().Rollback(t.Context(), RollbackRequest{})
+	b.want(res, err, rollout.RolledBack, 0)
+	if st := b.stable("1.0.0"); st.State == rollout.Paused {
+		t.Error("the parked run is still there")
+	}
+}
+
+func TestOneHostOutOfReach(t *testing.T) {
+	b := newBed(t)
+	b.machines["web2"] = newMachine(t, "web2")
+	b.machines["web2"].cut()
+	b.target.Hosts = append(b.target.Hosts, config.Host{Name: "web2", Address: "web2"})
+	res, err := b.deploy(t.Context(), "1.0.0", nil)
+	b.want(res, err, rollout.Failed, problem.Unreachable)
+	b.target.Hosts = b.target.Hosts[:1]
+	if st := b.stable(""); st.Run != "" {
+		t.Errorf("web1 was touched: run %s", st.Run)
+	}
+}
+
+func TestFreezeLocksOut(t *testing.T) {
+	b := newBed(t)
+	if err := b.pipeline().LockAcquire(t.Context(), "closing the books"); err != nil {
+		t.Fatal(err)
+	}
+	res, err := b.deploy(t.Context(), "1.0.0", nil)
+	b.want(res, err, rollout.Failed, problem.Locked)
+	if err := b.pipeline().LockRelease(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	res, err = b.deploy(t.Context(), "1.0.0", nil)
+	b.want(res, err, rollout.Promoted, 0)
+}
+
+func TestRemoveAndPrune(t *testing.T) {
+	b := newBed(t)
+	for _, v := range []string{"1.0.0", "1.1.0"} {
+		b.steps()
+		b.target.Rollout.Strategy = "blue-green"
+		b.target.Analysis.Signals = nil
+		res, err := b.deploy(t.Context(), v, nil)
+		b.want(res, err, rollout.Promoted, 0)
+	}
+	if _, err := b.pipeline().Prune(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.pipeline().Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if st := b.stable(""); st.Hosts[0].Status.Known {
+		t.Errorf("the host still knows the service: %+v", st.Hosts[0].Status)
+	}
+}

@@ -1,0 +1,320 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-shipper/shipper/config"
+	"github.com/go-shipper/shipper/examples/load"
+	guard "github.com/go-shipper/shipper/host"
+	"github.com/go-shipper/shipper/host/router"
+	"github.com/go-shipper/shipper/host/scm"
+	"github.com/go-shipper/shipper/journal"
+	"github.com/go-shipper/shipper/packaging"
+	"github.com/go-shipper/shipper/problem"
+	"github.com/go-shipper/shipper/release"
+	"github.com/go-shipper/shipper/rollout"
+	"github.com/go-shipper/shipper/transport"
+)
+
+// The hosts of these tests are real guards, routers and instances as plain
+// processes of this machine; only the wire is left out.
+
+// orders is the example service, built once for this machine.
+var orders = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "shipper-pipeline-")
+	if err != nil {
+		return "", err
+	}
+	exe := filepath.Join(dir, "orders")
+	out, err := exec.Command("go", "build", "-o", exe, "../examples/orders").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build orders: %w: %s", err, out)
+	}
+	return exe, nil
+})
+
+// TestMain lets the test binary stand in for the router's program.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 3 && os.Args[1] == "router" {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+		defer stop()
+		if err := router.Run(ctx, guard.DefaultLayout(os.Args[3]).Router()); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	code := m.Run()
+	if exe, err := orders(); err == nil {
+		os.RemoveAll(filepath.Dir(exe))
+	}
+	os.Exit(code)
+}
+
+// machine is one host.
+type machine struct {
+	name   string
+	root   string
+	layout guard.Layout
+	scm    *scm.Processes
+
+	mu   sync.Mutex
+	down bool
+}
+
+func newMachine(t *testing.T, name string) *machine {
+	t.Helper()
+	m := &machine{name: name, root: t.TempDir()}
+	m.layout = guard.DefaultLayout(m.root)
+	var err error
+	if m.scm, err = scm.NewProcesses(scm.ProcessOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := guard.NewGuard(guard.Options{
+		Layout: m.layout, SCM: m.scm, Router: router.NewClient(m.layout.Router()),
+		Executable: self, Args: []string{"--root", m.root}, Version: "test",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- g.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := errors.Join(<-ended, m.scm.Close()); err != nil {
+			t.Errorf("guard of %s: %v", name, err)
+		}
+	})
+	return m
+}
+
+// Run is not needed: the guard is there already.
+func (m *machine) Run(context.Context, string, io.Reader) (transport.Result, error) {
+	return transport.Result{}, errors.New("not needed")
+}
+
+func (m *machine) Close() error { return nil }
+
+// pipe is a connection to the guard without a wire in between.
+type pipe struct{ net.Conn }
+
+func (pipe) MaxWrite() int { return 380_000 }
+
+func (m *machine) Pipe(ctx context.Context, _ string) (transport.Pipe, error) {
+	for {
+		m.mu.Lock()
+		down := m.down
+		m.mu.Unlock()
+		if down {
+			return nil, &transport.Error{Kind: transport.Unreachable, Host: m.name, Phase: "dial", Err: errors.New("it is down")}
+		}
+		conn, err := guard.DialGuard(ctx, m.layout)
+		if err == nil {
+			return pipe{conn}, nil
+		}
+		if ctx.Err() != nil {
+			return nil, err
+		}
+	}
+}
+
+func (m *machine) cut() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.down = true
+}
+
+// bed is a host and what is to be shipped to it.
+type bed struct {
+	t        *testing.T
+	machines map[string]*machine
+	target   config.Target
+
+	mu      sync.Mutex
+	records []journal.Record
+	seen    *sync.Cond
+}
+
+func newBed(t *testing.T) *bed {
+	t.Helper()
+	b := &bed{t: t, machines: map[string]*machine{}}
+	b.seen = sync.NewCond(&b.mu)
+	b.target = config.Target{
+		Path: "shipper.yaml", Environment: "test",
+		Service:   config.Service{Name: "orders", Mode: "native", StopTimeout: 5 * time.Second, StartTimeout: 20 * time.Second},
+		Checks:    []config.Check{{HTTP: "/healthz", Interval: 10 * time.Millisecond, Timeout: time.Second, Successes: 2, Deadline: 10 * time.Second}},
+		Transport: config.Transport{Type: "local"},
+		Rollout:   config.Rollout{Strategy: "canary", KeepWarm: time.Minute, ParkFor: time.Hour, ProgressDeadline: time.Minute},
+		Rollback:  config.Rollback{Auto: true, Scope: "fleet", Lease: 5 * time.Second},
+		Retention: config.Retention{Releases: 5},
+		Analysis: config.Analysis{MinRequests: 20, MaxWait: 30 * time.Second, OnInsufficientData: "fail", Signals: []config.Signal{
+			{Name: "errors", Errors: &config.ErrorLimit{Max: 0.02, Above: 0.01}, Interval: 100 * time.Millisecond, MinRequests: 20},
+		}},
+	}
+	b.machines["web1"] = newMachine(t, "web1")
+	b.target.Hosts = []config.Host{{Name: "web1", Address: "web1"}}
+	b.target.Traffic = config.Traffic{Router: "embedded", Listen: fmt.Sprintf("127.0.0.1:%d", freePort(t)), DrainTimeout: 2 * time.Second, Boot: "refuse"}
+	b.target.Service.Ports = config.Ports{Blue: freePort(t), Green: freePort(t)}
+	b.steps(config.Step{SetWeight: weight(50)}, config.Step{Analysis: true})
+	return b
+}
+
+func weight(percent int) *release.Weight {
+	w := release.Weight(percent * 100)
+	return &w
+}
+
+func (b *bed) steps(steps ...config.Step) { b.target.Rollout.Steps = steps }
+
+// freePort asks the system for a port; slots and listeners want fixed ones.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// pipeline is a controller of its own.
+func (b *bed) pipeline() *Pipeline {
+	return &Pipeline{
+		Target: b.target, Owner: "tester@here", Version: "test", Now: time.Now, Emit: b.emit,
+		Dial: func(_ context.Context, h config.Host) (transport.Conn, error) { return b.machines[h.Name], nil },
+		Bridge: func(context.Context, transport.Conn, config.Host, bool) (string, error) {
+			return "serve", nil
+		},
+	}
+}
+
+func (b *bed) emit(r journal.Record) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.records = append(b.records, r)
+	b.seen.Broadcast()
+}
+
+// until waits until a record of the type was told.
+func (b *bed) until(kind string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for {
+		for _, r := range b.records {
+			if r.Type == kind {
+				return
+			}
+		}
+		b.seen.Wait()
+	}
+}
+
+func (b *bed) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.records = nil
+}
+
+// bundle packs the example for this machine under a version.
+func (b *bed) bundle(version string) string {
+	b.t.Helper()
+	exe, err := orders()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	body, err := os.ReadFile(exe)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	path := filepath.Join(b.t.TempDir(), version+".zip")
+	f, err := os.Create(path)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	m := packaging.Manifest{
+		Protocol: packaging.Protocol, Name: "orders", Version: version, Builder: "prebuilt", Time: time.Unix(1, 0).UTC(),
+		Targets: []packaging.TargetManifest{{GOOS: runtime.GOOS, GOARCH: runtime.GOARCH, Executable: "orders", Files: []release.File{
+			{Path: "orders", Size: int64(len(body)), SHA256: release.Of(body)},
+			{Path: "version.txt", Size: int64(len(version)), SHA256: release.Of([]byte(version))},
+		}}},
+	}
+	_, err = packaging.WriteBundle(f, m, func(_ packaging.TargetManifest, f release.File) (io.ReadCloser, error) {
+		if f.Path == "orders" {
+			return io.NopCloser(bytes.NewReader(body)), nil
+		}
+		return io.NopCloser(strings.NewReader(version)), nil
+	})
+	if err := errors.Join(err, f.Close()); err != nil {
+		b.t.Fatal(err)
+	}
+	return path
+}
+
+// deploy deploys a version whose instances misbehave as env says.
+func (b *bed) deploy(ctx context.Context, version string, env map[string]string) (Result, error) {
+	b.t.Helper()
+	p := b.pipeline()
+	p.Target.Service.Env = env
+	return p.Deploy(ctx, DeployRequest{Bundle: b.bundle(version)})
+}
+
+// want fails the test unless a verb ended in state, with an error of kind if
+// that is one.
+func (b *bed) want(res Result, err error, state rollout.State, kind problem.Kind) {
+	b.t.Helper()
+	if res.State != state || (err != nil && problem.KindOf(err) != kind) {
+		b.t.Fatalf("state %s, error %v; want %s, kind %d\n%s", res.State, err, state, kind, b.story())
+	}
+}
+
+func (b *bed) story() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var s strings.Builder
+	for _, r := range b.records {
+		fmt.Fprintf(&s, "%s %s %s\n", r.Type, r.Host, r.Data)
+	}
+	return s.String()
+}
+
+// stable asks the host which version it runs, as another process would.
+func (b *bed) stable(version string) FleetStatus {
+	b.t.Helper()
+	st, err := b.pipeline().Status(b.t.Context())
+	if err != nil || st.Stable.Version != version {
+		b.t.Fatalf("status: stable %s, %v; want %s", st.Stable, err, version)
+	}
+	return st
+}
+
+// load sends requests until the test ends.
+func (b *bed) load() {
+	ctx, stop := context.WithCancel(context.Background())
+	g := load.Start(ctx, load.Options{URLs: []string{"http://" + b.target.Traffic.Listen + "/orders"}, Rate: 300})
+	b.t.Cleanup(func() { stop(); g.Wait() })
+}
+
+func forever() *time.Duration {
+	var d time.Duration
+	return &d
+}
