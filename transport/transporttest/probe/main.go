@@ -31,7 +31,17 @@ func run(verb string, args []string) error {
 			os.Exit(code)
 		}
 		return err
-	case "echo": // stdin to stdout
+	case "version": // as a helper does when it is first started
+		return nil
+	case "sink": // SIZE: swallows so many bytes and says so
+		size, err := strconv.ParseInt(args[0], 10, 64)
+		if err != nil {
+			return err
+		}
+		n, err := io.CopyN(io.Discard, os.Stdin, size)
+		fmt.Println(n)
+		return err
+	case "echo", "serve": // stdin to stdout
 		_, err := io.Copy(os.Stdout, os.Stdin)
 		return err
 	case "touch": // FILE: proves life every 20 ms until killed
