@@ -102,8 +102,8 @@ func newDaemon(dir string) (*daemon, error) {
 // begin is the first boot.
 func (d *daemon) begin(ctx context.Context) error {
 	if d.state.Isolated {
-		if err := syscall.Sethostname([]byte(d.state.Host.Name)); err != nil {
-			return fmt.Errorf("set host name: %w", err)
+		if err := d.setNames(); err != nil {
+			return err
 		}
 	}
 	var err error
@@ -114,6 +114,23 @@ func (d *daemon) begin(ctx context.Context) error {
 		return err
 	}
 	return d.listenControl()
+}
+
+// setNames gives this namespace its own name, and name service from files
+// only: Wine looks its own name up when it boots, and would wait for DNS.
+func (d *daemon) setNames() error {
+	if err := syscall.Sethostname([]byte(d.state.Host.Name)); err != nil {
+		return fmt.Errorf("set host name: %w", err)
+	}
+	for _, name := range []string{"hosts", "resolv.conf"} {
+		if _, err := os.Stat("/etc/" + name); err != nil {
+			continue // nothing to cover
+		}
+		if err := syscall.Mount(filepath.Join(filepath.Dir(d.dir), name), "/etc/"+name, "", syscall.MS_BIND, ""); err != nil {
+			return fmt.Errorf("mount /etc/%s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // switchOn boots the prefix, which starts its automatic services, and then

@@ -93,5 +93,5 @@ func forgetServer(prefix string) error {
 	if err != nil || !strings.HasPrefix(string(name), "wine-") || strings.ContainsAny(string(name), "/\x00") {
 		return nil
 	}
-	return os.RemoveAll(filepath.Join(os.TempDir(), strings.TrimSpace(string(name))))
+	return os.RemoveAll(filepath.Join("/tmp", strings.TrimSpace(string(name))))
 }

@@ -26,7 +26,7 @@ import (
 var sources embed.FS
 
 // templateVersion changes when the way to make a template does.
-const templateVersion = "1"
+const templateVersion = "2"
 
 // template makes sure that the prefix which all hosts begin as exists, and
 // returns its folder. Making it takes about ten seconds.
@@ -126,6 +126,9 @@ func makeTemplate(ctx context.Context, w wine, dir string) (err error) {
 func (w wine) initialise(ctx context.Context) error {
 	if err := w.run(ctx, w.loader, "wineboot", "-i"); err != nil {
 		return fmt.Errorf("boot wine: %w", err)
+	}
+	if err := w.run(ctx, w.loader, "winecfg", "/v", "win10"); err != nil {
+		return fmt.Errorf("set the version of Windows: %w", err)
 	}
 	if err := w.run(ctx, w.server, "-w"); err != nil {
 		return fmt.Errorf("wait for wine: %w", err)

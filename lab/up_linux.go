@@ -158,7 +158,23 @@ func (l *Lab) populate(hosts int) error {
 		}
 		l.state.Hosts = append(l.state.Hosts, h)
 	}
+	if err := l.writeNames(); err != nil {
+		return err
+	}
 	return writeJSON(filepath.Join(l.dir, "lab.json"), l.state)
+}
+
+// writeNames writes what the hosts see as /etc/hosts and /etc/resolv.conf:
+// each other by name, and nobody else.
+func (l *Lab) writeNames() error {
+	names := "127.0.0.1 localhost\n"
+	for _, h := range l.state.Hosts {
+		names += h.Address + " " + h.Name + "\n"
+	}
+	return errors.Join(
+		os.WriteFile(filepath.Join(l.dir, "hosts"), []byte(names), 0o644),
+		os.WriteFile(filepath.Join(l.dir, "resolv.conf"), nil, 0o644),
+	)
 }
 
 func (l *Lab) populateHost(h Host, ca authority) error {
@@ -197,7 +213,7 @@ func (l *Lab) startDaemon(ctx context.Context, index int, program []string) erro
 	cmd.Env = append(os.Environ(), daemonEnv+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if l.state.Network.isolated() {
-		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS
+		cmd.SysProcAttr.Unshareflags = syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWNS
 	}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
