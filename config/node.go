@@ -149,7 +149,7 @@ func child(n *yaml.Node, key string) *yaml.Node {
 // value says nothing.
 func merge(base, over *yaml.Node) *yaml.Node {
 	switch {
-	case over == nil || isNull(over):
+	case over == nil || base != nil && isNull(over):
 		return base
 	case base == nil || base.Kind != yaml.MappingNode || over.Kind != yaml.MappingNode:
 		return over

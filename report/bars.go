@@ -11,7 +11,6 @@ import (
 // bars is what is under way: builds and pushes by their progress, the step by
 // the time it has.
 type bars struct {
-	width int
 	under []bar // in the order in which they began
 	step  *stepBar
 }
@@ -28,8 +27,6 @@ type stepBar struct {
 	text   string
 	began  time.Time
 	length time.Duration
-	step   int
-	steps  int
 }
 
 // read follows the story: what begins, moves, and is over.
@@ -53,7 +50,7 @@ func (b *bars) read(r journal.Record) {
 }
 
 func newStep(d journal.StepBegan, at time.Time) *stepBar {
-	s := &stepBar{text: stepped(d).text, began: at, step: d.Step, steps: d.Steps}
+	s := &stepBar{text: stepped(d).text, began: at}
 	if _, last, ok := strings.Cut(d.What, " "); ok {
 		s.length, _ = time.ParseDuration(last) // 0 for a weight or a sentence
 	}

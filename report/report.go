@@ -14,10 +14,11 @@ import (
 
 // Options say what the other side can show.
 type Options struct {
-	Color   bool // escape codes for colours
-	TTY     bool // lines may be redrawn in place
-	Width   int  // columns; 0: 80
-	Verbose bool // measurements, build output, progress of the fleet
+	Color   bool     // escape codes for colours
+	TTY     bool     // lines may be redrawn in place
+	Width   int      // columns; 0: 80
+	Verbose bool     // every measurement, the output of builds, who is ready to commit
+	Hosts   []string // names to make room for; others make room when they come
 }
 
 // JSON returns a reader that writes each record as one line. All keys of the

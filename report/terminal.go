@@ -23,7 +23,8 @@ func Terminal(w io.Writer, o Options) func(journal.Record) {
 	if o.Width <= 0 {
 		o.Width = 80
 	}
-	t := &terminal{w: w, o: o, story: story{verbose: o.Verbose}, bars: bars{width: o.Width}}
+	t := &terminal{w: w, o: o, story: story{verbose: o.Verbose}}
+	t.room(o.Hosts)
 	return t.read
 }
 
@@ -56,14 +57,20 @@ func (t *terminal) read(r journal.Record) {
 	_, _ = io.WriteString(t.w, out.String()) // a closed terminal stops no run
 }
 
-// widen makes room for the longest host name known so far.
+// widen makes room for the hosts that a record names.
 func (t *terminal) widen(r journal.Record) {
-	names := []string{r.Host}
+	t.room([]string{r.Host})
 	if r.Type == journal.TypeRunStarted {
-		names = append(names, decode[journal.RunStarted](r).Hosts...)
+		t.room(decode[journal.RunStarted](r).Hosts)
 	}
+}
+
+// maxHost bounds the column of hosts; longer names push their line.
+const maxHost = 24
+
+func (t *terminal) room(names []string) {
 	for _, name := range names {
-		t.hosts = min(max(t.hosts, utf8.RuneCountInString(clean(name))), 24)
+		t.hosts = min(max(t.hosts, utf8.RuneCountInString(clean(name))), maxHost)
 	}
 }
 

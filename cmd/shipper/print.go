@@ -30,6 +30,7 @@ type teller struct {
 	stderr  io.Writer
 
 	mu    sync.Mutex
+	opts  report.Options
 	show  func(journal.Record)
 	seq   int64
 	run   string
@@ -45,14 +46,23 @@ func newTeller(stdout, stderr io.Writer, args []string) *teller {
 	}
 	tty, width := terminal(stderr)
 	t.color = tty && os.Getenv("NO_COLOR") == "" && !wanted(args, "--no-color")
-	t.show = report.Terminal(stderr, report.Options{Color: t.color, TTY: t.color, Width: width, Verbose: t.verbose})
-	switch {
-	case t.json:
+	t.opts = report.Options{Color: t.color, TTY: t.color, Width: width, Verbose: t.verbose}
+	if t.json {
 		t.show = report.JSON(stdout)
-	case t.color:
-		go t.tick()
 	}
 	return t
+}
+
+// expect makes room for the names of the hosts and lets the bars move.
+func (t *teller) expect(hosts []config.Host) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, h := range hosts {
+		t.opts.Hosts = append(t.opts.Hosts, h.Name)
+	}
+	if t.color && !t.json {
+		go t.tick()
+	}
 }
 
 // tick moves the bars between two records.
@@ -65,7 +75,7 @@ func (t *teller) tick() {
 			return
 		case now := <-every.C:
 			t.mu.Lock()
-			if !t.over {
+			if !t.over && t.show != nil {
 				t.show(report.Tick(now))
 			}
 			t.mu.Unlock()
@@ -136,6 +146,9 @@ func (t *teller) tell(r journal.Record) {
 		r.Seq = t.seq + 1
 	}
 	t.seq = max(t.seq, r.Seq)
+	if t.show == nil {
+		t.show = report.Terminal(t.stderr, t.opts)
+	}
 	if r.Type != journal.TypeProgress && len(t.story) < maxStory {
 		t.story = append(t.story, r)
 	}

@@ -40,6 +40,7 @@ func (p *program) pipeline(c *cli.Context) (verbs, error) {
 	if p.target, err = file.Target(c.String("env")); err != nil {
 		return nil, err
 	}
+	p.told.expect(p.target.Hosts)
 	return p.start(&pipeline.Pipeline{
 		Target: p.target, Dial: dialer(p.target.Transport), Bridge: pipeline.Bootstrap(p.target, findHelper),
 		Emit: p.told.emit, Version: own().Version, Owner: owner(), Address: address(), Now: time.Now,
