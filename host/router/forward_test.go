@@ -300,7 +300,7 @@ func TestEachFailureHasItsCounter(t *testing.T) {
 		{"/abort", rpc.SlotCounters{Requests: 4, Status5xx: 1, Status4xx: 1, Aborted: 1}},
 		{"/cut", rpc.SlotCounters{Requests: 5, Status5xx: 1, Status4xx: 1, Aborted: 2}},
 	} {
-		r.ask(c.path)
+		r.try(c.path)
 		r.eventually("counted "+c.path, func() bool { return r.counters(release.Blue).Requests >= c.want.Requests })
 		got := r.counters(release.Blue)
 		if sum := total(got.Latency); sum != got.Requests {
@@ -311,22 +311,6 @@ func TestEachFailureHasItsCounter(t *testing.T) {
 			t.Errorf("after %s: %+v, want %+v", c.path, got, c.want)
 		}
 	}
-}
-
-// ask does not care how it ends, but ends with the answer. A connection of
-// its own keeps the client from trying again.
-func (r *rig) ask(path string) {
-	req, err := http.NewRequestWithContext(r.ctx, http.MethodGet, r.url(path), nil)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	req.Close = true
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return
-	}
-	_, _ = io.Copy(io.Discard, res.Body)
-	res.Body.Close()
 }
 
 func total(buckets []int64) (sum int64) {

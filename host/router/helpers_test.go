@@ -54,7 +54,7 @@ func seeded() func(int) int {
 // rig is a running router with its client.
 type rig struct {
 	*Client
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	listen string
 	ctx    context.Context
@@ -62,7 +62,7 @@ type rig struct {
 }
 
 // start runs a router; the folder of o may have been another's before.
-func start(t *testing.T, o Options) *rig {
+func start(t testing.TB, o Options) *rig {
 	t.Helper()
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
@@ -93,7 +93,7 @@ func start(t *testing.T, o Options) *rig {
 }
 
 // freeAddr is an address that no other test uses: a random loopback IP.
-func freeAddr(t *testing.T) string {
+func freeAddr(t testing.TB) string {
 	t.Helper()
 	ip := fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(250), rand.IntN(250), 1+rand.IntN(250))
 	l, err := net.Listen("tcp", ip+":0")
@@ -171,25 +171,44 @@ func (r *rig) url(path string) string { return "http://" + r.listen + path }
 // get fetches a path of the public address on a connection of its own.
 func (r *rig) get(path string) (int, string) {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.ctx, http.MethodGet, r.url(path), nil)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	req.Close = true
-	res, err := http.DefaultClient.Do(req)
+	code, text, err := r.fetch(path, true)
 	if err != nil {
 		r.t.Fatalf("get %s: %v", path, err)
+	}
+	return code, text
+}
+
+// ask gets on a kept connection.
+func (r *rig) ask(path string) string {
+	r.t.Helper()
+	_, text, err := r.fetch(path, false)
+	if err != nil {
+		r.t.Fatalf("get %s: %v", path, err)
+	}
+	return text
+}
+
+// try does not care how it ends, but ends with the answer. A connection of
+// its own keeps the client from trying again.
+func (r *rig) try(path string) { _, _, _ = r.fetch(path, true) }
+
+func (r *rig) fetch(path string, own bool) (int, string, error) {
+	req, err := http.NewRequestWithContext(r.ctx, http.MethodGet, r.url(path), nil)
+	if err != nil {
+		return 0, "", err
+	}
+	req.Close = own
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, "", err
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		r.t.Fatalf("get %s: %v", path, err)
-	}
-	return res.StatusCode, string(text)
+	return res.StatusCode, string(text), err
 }
 
 // backend is an instance that answers with its name.
-func backend(t *testing.T, says string) string {
+func backend(t testing.TB, says string) string {
 	t.Helper()
 	return serve(t, say(says))
 }
@@ -198,7 +217,7 @@ func say(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) }
 }
 
-func serve(t *testing.T, h http.HandlerFunc) string {
+func serve(t testing.TB, h http.HandlerFunc) string {
 	t.Helper()
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
@@ -208,7 +227,7 @@ func serve(t *testing.T, h http.HandlerFunc) string {
 func addrOf(s *httptest.Server) string { return strings.TrimPrefix(s.URL, "http://") }
 
 // serveAt starts an instance at an address that was chosen before.
-func serveAt(t *testing.T, addr string, h http.HandlerFunc) *httptest.Server {
+func serveAt(t testing.TB, addr string, h http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
