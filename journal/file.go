@@ -12,9 +12,19 @@ import (
 type File struct {
 	f       *os.File
 	records []Record
-	have    map[int64]bool
+	have    map[mark]bool
 	last    int64
 }
+
+// mark tells records apart. The number alone would not: a host that goes on
+// alone does not know how far its controller got.
+type mark struct {
+	seq        int64
+	time       int64
+	kind, host string
+}
+
+func (r Record) mark() mark { return mark{r.Seq, r.Time.UnixNano(), r.Type, r.Host} }
 
 // Open opens or creates the journal at path, readable by its owner only, and
 // cuts off a last line that a crash left torn. A journal that is damaged in
@@ -24,7 +34,7 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
-	j := &File{f: f, have: map[int64]bool{}}
+	j := &File{f: f, have: map[mark]bool{}}
 	if err := j.load(); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("open journal %s: %w", path, err)
@@ -49,13 +59,13 @@ func (j *File) load() error {
 
 func (j *File) keep(records []Record) {
 	for _, r := range records {
-		j.have[r.Seq] = true
+		j.have[r.mark()] = true
 		j.last = max(j.last, r.Seq)
 	}
 	j.records = append(j.records, records...)
 }
 
-// Add appends the records whose Seq the journal does not have, and flushes
+// Add appends the records that the journal does not have yet, and flushes
 // them before it returns. After an error the file is as it was, or refused
 // by further calls.
 func (j *File) Add(records ...Record) error {
@@ -77,19 +87,19 @@ func (j *File) Add(records ...Record) error {
 
 // fresh picks the records that are new, and encodes them.
 func (j *File) fresh(records []Record) (fresh []Record, lines []byte, err error) {
-	seen := map[int64]bool{}
+	seen := map[mark]bool{}
 	for _, r := range records {
 		if err := r.check(); err != nil {
 			return nil, nil, fmt.Errorf("append to journal: %w", err)
 		}
-		if j.have[r.Seq] || seen[r.Seq] {
+		if m := r.mark(); j.have[m] || seen[m] {
 			continue
 		}
 		line, err := encode(r)
 		if err != nil {
 			return nil, nil, err
 		}
-		seen[r.Seq] = true
+		seen[r.mark()] = true
 		fresh, lines = append(fresh, r), append(lines, line...)
 	}
 	return fresh, lines, nil

@@ -213,7 +213,7 @@ func TestFile(t *testing.T) {
 	if err := f.Add(rec(1, TypeRunStarted, ""), rec(2, TypeStep, ""), rec(2, TypeStep, "")); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Add(rec(2, TypeStep, ""), rec(1, TypeStep, ""), rec(5, TypeStep, "")); err != nil {
+	if err := f.Add(rec(2, TypeStep, ""), rec(1, TypeRunStarted, ""), rec(5, TypeStep, "")); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Add(rec(6, TypeStep, ""), Record{}); err == nil {
@@ -223,7 +223,10 @@ func TestFile(t *testing.T) {
 	if err != nil || told.Seq != 6 {
 		t.Fatalf("told %+v, %v", told, err)
 	}
-	if f.Last() != 6 || len(f.Records()) != 4 {
+	if err := f.Add(rec(6, TypeVerdict, "")); err != nil { // the controller's sixth, which came too late
+		t.Fatal(err)
+	}
+	if f.Last() != 6 || len(f.Records()) != 5 {
 		t.Errorf("last %d of %d records", f.Last(), len(f.Records()))
 	}
 	f.Close()

@@ -15,6 +15,7 @@ type outcome struct {
 	order    []string
 	failed   bool // a failed verdict, and nobody overruled it
 	commits  bool
+	at       Position // the step noted last
 	finished State
 	why      string
 	err      error
@@ -100,6 +101,9 @@ func (o *outcome) command(c Command) {
 	}
 	if n, ok := c.Note.(VerdictNote); ok && n.Outcome == FailedSignal {
 		o.failed = true
+	}
+	if n, ok := c.Note.(StepNote); ok {
+		o.at = Position{Batch: n.Batch, Step: n.Step}
 	}
 	if c.Verb == Finish {
 		o.finished, o.why = c.State, c.Why

@@ -273,7 +273,27 @@ func simulate(seed uint64, build func(Plan) (stepper, error)) (*fleet, error) {
 	if err != nil {
 		return f, fmt.Errorf("plan: %w", err)
 	}
-	return f, f.run()
+	err = f.run()
+	for range 3 { // another controller takes a parked run on
+		if err != nil || f.out.finished != Paused {
+			break
+		}
+		if f.engine, err = build(f.parked()); err != nil {
+			return f, fmt.Errorf("plan the rest: %w", err)
+		}
+		err = f.run()
+	}
+	return f, err
+}
+
+// parked makes the world as it is after a park, and the plan to go on.
+func (f *fleet) parked() Plan {
+	f.plan.From = f.out.at
+	f.out, f.queue = newOutcome(f.plan), nil
+	for _, h := range f.hosts {
+		h.gone, h.watched, h.weight = false, false, 0
+	}
+	return f.plan
 }
 
 func healthy(p Plan) (stepper, error) { return New(p) }

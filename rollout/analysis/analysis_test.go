@@ -74,9 +74,12 @@ func TestErrorRatio(t *testing.T) {
 		{"above, but not surely", ratio(0.01), 1000, 12, 1000, 0, Inconclusive, "1.2 %"},
 		{"as bad as stable", delta, 1000, 200, 1000, 200, Successful, "limit stable + 1 %"},
 		{"worse than stable", delta, 1000, 280, 1000, 200, Failed, "28 % (280/1000) vs stable 20 % (200/1000)"},
-		{"no stable to compare with", delta, 1000, 0, 10, 0, Inconclusive, "stable has 10 of 50"},
+		{"good enough for any stable", delta, 1000, 2, 0, 0, Successful, "limit stable + 1 %"},
+		{"no stable to compare with", delta, 1000, 200, 0, 0, Inconclusive, "stable has 0 of 50"},
+		{"little stable to compare with", delta, 1000, 200, 10, 0, Inconclusive, "stable has 10 of 50"},
+		{"worse than that little may be", delta, 1000, 500, 10, 0, Failed, "limit 37.9 % (the worst that stable may be"},
 		{"one limit is enough to fail", both, 1000, 100, 0, 0, Failed, "limit 5 %"},
-		{"both are needed to pass", both, 1000, 0, 0, 0, Inconclusive, "stable has 0 of 50"},
+		{"both are needed to pass", both, 1000, 30, 0, 0, Inconclusive, "stable has 0 of 50"},
 		{"tiny ratios keep their digits", ratio(0.0001), 1_000_000, 400, 0, 0, Failed, "0.04 % (400/1000000)"},
 	}
 	for _, tt := range tests {
@@ -334,6 +337,17 @@ func TestTail(t *testing.T) {
 	}
 	if got := tail(1_000_000, 50_000_000, 0.01); got != 0 && got > 1e-300 {
 		t.Errorf("large counts: %v", got)
+	}
+}
+
+func TestUpper(t *testing.T) {
+	for _, c := range []struct {
+		e, n int64
+		want float64
+	}{{0, 0, 1}, {0, 10, 0.36904}, {10, 10, 1}, {1, 20, 0.28869}, {2, 40, 0.19401}} {
+		if got := upper(c.e, c.n); math.Abs(got-c.want) > 5e-4 {
+			t.Errorf("upper(%d, %d) = %v, want %v", c.e, c.n, got, c.want)
+		}
 	}
 }
 

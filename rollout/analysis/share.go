@@ -19,8 +19,22 @@ func judgeShare(e, n int64, allowed float64) Outcome {
 	return Inconclusive
 }
 
-// tail is the probability of at least e events in n tries of chance p, for
-// e above the mean n·p: the terms only fall there, so the sum ends early.
+// upper is the highest share that e events of n requests leave credible: one
+// at which so few events had a chance of significance (Clopper and Pearson).
+func upper(e, n int64) float64 {
+	low, high := 0.0, 1.0
+	for range 40 {
+		if p := (low + high) / 2; 1-tail(e+1, n, p) > significance {
+			low = p
+		} else {
+			high = p
+		}
+	}
+	return high
+}
+
+// tail is the probability of at least e events in n tries of chance p. Above
+// the mean n·p the terms only fall, so the sum ends early there.
 func tail(e, n int64, p float64) float64 {
 	if p <= 0 || p >= 1 || e > n {
 		return 0

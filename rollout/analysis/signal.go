@@ -27,14 +27,27 @@ func (g *gauge) errors(w *window) (Outcome, string) {
 		limits.add(judgeShare(w.canary.Errors, n, g.MaxRatio), "limit "+percent(g.MaxRatio))
 	}
 	if g.MaxDelta > 0 {
-		label := "limit stable + " + percent(g.MaxDelta)
-		if w.stable.Requests < g.MinRequests {
-			limits.add(Inconclusive, label+g.few("stable", w.stable.Requests))
-		} else {
-			limits.add(judgeShare(w.canary.Errors, n, w.stable.ratio()+g.MaxDelta), label)
-		}
+		limits.add(g.aboveStable(w))
 	}
 	return g.gate(n, text, limits)
+}
+
+// aboveStable compares with stable's share plus a margin. Few requests of
+// stable still tell something: a canary within the margin alone is no worse
+// than any stable, and one beyond the worst that stable may be is worse.
+func (g *gauge) aboveStable(w *window) (Outcome, string) {
+	label := "limit stable + " + percent(g.MaxDelta)
+	e, n, m := w.canary.Errors, w.canary.Requests, w.stable.Requests
+	if m >= g.MinRequests {
+		return judgeShare(e, n, w.stable.ratio()+g.MaxDelta), label
+	}
+	if judgeShare(e, n, g.MaxDelta) == Successful {
+		return Successful, label
+	}
+	if worst := upper(w.stable.Errors, m) + g.MaxDelta; judgeShare(e, n, worst) == Failed {
+		return Failed, fmt.Sprintf("limit %s (the worst that stable may be by its few requests + %s)", percent(worst), percent(g.MaxDelta))
+	}
+	return Inconclusive, label + g.few("stable", m)
 }
 
 func (g *gauge) latency(w *window) (Outcome, string) {
