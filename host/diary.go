@@ -231,13 +231,24 @@ func (d *diary) all() ([]story, error) {
 			return nil, err
 		}
 		if n := len(records); n > 0 {
-			out = append(out, story{id, records[0], records[n-1]})
+			out = append(out, story{id, opening(records), records[n-1]})
 		}
 	}
 	slices.SortStableFunc(out, func(a, b story) int {
 		return cmp.Or(a.first.Time.Compare(b.first.Time), strings.Compare(a.id, b.id))
 	})
 	return out, nil
+}
+
+// opening is the record that opens a run; what was told before the session
+// began (the build, the hosts) comes ahead of it.
+func opening(records []journal.Record) journal.Record {
+	for _, r := range records {
+		if r.Type == journal.TypeRunStarted {
+			return r
+		}
+	}
+	return records[0]
 }
 
 // dropOldest makes room for one more run.

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/go-shipper/shipper/host/rpc"
-	"github.com/go-shipper/shipper/journal"
 )
 
 // Bounds of a session.
@@ -93,7 +92,6 @@ func (s *service) acquire(p rpc.Acquire) (view rpc.Session, wait *task, err erro
 // open begins a session. The fence is on the disk before anybody hears of it.
 func (s *service) open(p rpc.Acquire) error {
 	now := s.g.now()
-	ended := s.st.Run
 	err := s.change(func(st *state) {
 		st.Fence++
 		st.Service, st.Environment = s.name, p.Environment
@@ -101,9 +99,6 @@ func (s *service) open(p rpc.Acquire) error {
 	})
 	if err != nil {
 		return err
-	}
-	if ended.parked() && s.st.Run.ID != ended.ID && !s.st.Run.parked() && s.st.Run.Slot == "" {
-		s.record(ended.ID, journal.TypeUndone, journal.Undone{By: "controller", Why: "run " + p.Run + " began", Release: s.stable().Release})
 	}
 	s.ses = &sessionRecord{Session: rpc.Session{
 		Service: s.name, Environment: p.Environment, Run: p.Run, Verb: p.Verb, Fence: s.st.Fence,
@@ -116,27 +111,32 @@ func (s *service) open(p rpc.Acquire) error {
 	return nil
 }
 
-// nextRun is the run's record when p's session begins: a new run, a parked
-// one that goes on, or, for verbs that are no run, the one there was.
+// nextRun is the run's record when p's session begins. A parked run is taken
+// on, or stays until the new one starts a slot, or until a rollback ends; a
+// lost or split one is taken on under its own name.
 func nextRun(last *runRecord, p rpc.Acquire, now time.Time) *runRecord {
-	switch p.Verb {
-	case "lock", "prune", "remove":
+	takesOn := p.Verb == "promote" || p.Verb == "promote-full" || p.Verb == "resume"
+	switch {
+	case p.Verb == "lock" || p.Verb == "prune" || p.Verb == "remove":
 		return last
-	case "promote", "resume":
-		if last.parked() {
-			again := *last
-			again.ID, again.State, again.Phase, again.Until, again.Why = p.Run, runRunning, phaseStarted, time.Time{}, ""
-			return &again
-		}
-		if last != nil {
-			return last
-		}
-	case "rollback":
-		if last.parked() { // it is ended by Undo, or replaced by Start
-			return last
-		}
+	case last.parked() && takesOn:
+		again := *last
+		again.ID, again.State, again.Phase, again.Until, again.Why = p.Run, runRunning, phaseStarted, time.Time{}, ""
+		return &again
+	case last.parked():
+		return last
+	case takesOn && last != nil && last.ID == p.Run && last.Phase == phaseCommitted:
+		return last
 	}
-	return &runRecord{RunStatus: rpc.RunStatus{ID: p.Run, Verb: p.Verb, State: runRunning, Phase: phaseLocked, Since: now}}
+	run := newRun(p.Run, p.Verb, now)
+	if takesOn && last != nil && last.ID == p.Run {
+		run.Verb, run.Since = last.Verb, last.Since
+	}
+	return run
+}
+
+func newRun(id, verb string, now time.Time) *runRecord {
+	return &runRecord{RunStatus: rpc.RunStatus{ID: id, Verb: verb, State: runRunning, Phase: phaseLocked, Since: now}}
 }
 
 // extend sets the lease to a full TTL from now on.
@@ -236,7 +236,7 @@ func (s *service) release(ctx context.Context, p rpc.Ended) error {
 		if err := s.holds(p.Fenced); err != nil {
 			return err
 		}
-		revert = s.st.Run.live() && s.st.Run.started()
+		revert = s.st.Run.live() && s.st.Run.started() || s.st.Run.parked() && s.ses.Verb == "rollback"
 		return nil
 	})
 	if err != nil || done {

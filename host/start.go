@@ -10,6 +10,7 @@ import (
 	"github.com/go-shipper/shipper/host/acl"
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/host/scm"
+	"github.com/go-shipper/shipper/journal"
 	"github.com/go-shipper/shipper/release"
 )
 
@@ -126,9 +127,10 @@ func (s *service) claim(p rpc.Start, rev release.Revision, at rpc.Started) error
 	if err := s.holds(p.Fenced); err != nil {
 		return err
 	}
+	s.endParked(p.Run)
 	return s.change(func(st *state) {
-		if st.Run.ID != p.Run { // a parked run that a rollback replaces
-			st.Run = &runRecord{RunStatus: rpc.RunStatus{ID: p.Run, Verb: s.ses.Verb, State: runRunning, Since: s.g.now()}}
+		if st.Run.ID != p.Run {
+			st.Run = newRun(p.Run, s.ses.Verb, s.g.now())
 		}
 		st.Run.Phase, st.Run.Slot, st.Run.Warm = phaseStarting, at.Slot, false
 		st.Run.Release, st.Run.Revision = rev.Release, rev.ID()
@@ -141,6 +143,13 @@ func (s *service) claim(p rpc.Start, rev release.Revision, at rpc.Started) error
 	})
 }
 
+// endParked tells the journal of a parked run that another one took its slot.
+func (s *service) endParked(by string) {
+	if r := s.st.Run; r.parked() && r.ID != by {
+		s.record(r.ID, journal.TypeUndone, journal.Undone{By: "controller", Why: "run " + by + " began", Release: s.stable().Release})
+	}
+}
+
 // started records that the slot runs, and tells the router where.
 func (s *service) started(ctx context.Context, p rpc.Start, rev release.Revision, at rpc.Started) error {
 	err := s.do(ctx, func() error {
@@ -150,9 +159,10 @@ func (s *service) started(ctx context.Context, p rpc.Start, rev release.Revision
 		if r := s.st.Run; r.ID == p.Run && r.running() && r.Revision == rev.ID() {
 			return nil // asked again
 		}
+		s.endParked(p.Run)
 		return s.change(func(st *state) {
 			if st.Run.ID != p.Run {
-				st.Run = &runRecord{RunStatus: rpc.RunStatus{ID: p.Run, Verb: s.ses.Verb, State: runRunning, Since: s.g.now()}}
+				st.Run = newRun(p.Run, s.ses.Verb, s.g.now())
 			}
 			st.Run.Phase, st.Run.Slot, st.Run.Weight = phaseStarted, at.Slot, 0
 			st.Run.Release, st.Run.Revision = rev.Release, rev.ID()
