@@ -13,6 +13,7 @@ import (
 	"github.com/go-shipper/shipper/config"
 	"github.com/go-shipper/shipper/pipeline"
 	"github.com/go-shipper/shipper/problem"
+	"github.com/go-shipper/shipper/rollout"
 )
 
 // program is one invocation: its streams, its way to tell, and how it ends.
@@ -21,6 +22,7 @@ type program struct {
 	stdout io.Writer
 	stderr io.Writer
 	told   *teller
+	text   *lines // what was asked for, with --json
 	start  func(*pipeline.Pipeline) verbs
 	target config.Target // of the verbs that work on one
 	verb   string
@@ -36,27 +38,29 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 func (p *program) main(ctx context.Context, args []string) int {
 	p.told = newTeller(p.stdout, p.stderr, args)
+	app := p.app()
+	verb := verbOf(app, args) // for the result, should the line be unreadable
+	p.verb = verb
 	ctx, stop := interruptible(ctx)
 	defer stop()
 	ended := make(chan error, 1)
-	go func() { ended <- p.guarded(ctx, args) }()
+	go func() { ended <- p.guarded(ctx, app, args) }()
 	select {
 	case err := <-ended:
+		p.text.flush()
 		return p.told.finish(p.verb, p.result, err)
-	case <-overdue(ctx):
-		return p.told.finish(p.verb, pipeline.Result{State: lostState}, errOverdue())
+	case <-overdue(ctx, graceOf(verb)):
+		return p.told.finish(verb, pipeline.Result{State: rollout.Lost}, errOverdue(verb))
 	}
 }
 
 // guarded turns a panic into an error: people never see a stack.
-func (p *program) guarded(ctx context.Context, args []string) (err error) {
+func (p *program) guarded(ctx context.Context, app *cli.App, args []string) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = crashed(r, debug.Stack(), p.told.verbose)
 		}
 	}()
-	app := p.app()
-	p.verb = verbOf(app, args) // for the result, should the line be unreadable
 	ordered, err := arrange(app, args)
 	if err != nil {
 		return err
@@ -72,7 +76,8 @@ func (p *program) app() *cli.App {
 		UsageText:       "shipper VERB [flags] [arguments]",
 		HideVersion:     true,
 		HideHelpCommand: true,
-		Writer:          p.stdout,
+		Reader:          p.stdin,
+		Writer:          p.asked(),
 		ErrWriter:       p.stderr,
 		Flags:           globals(),
 		Action:          p.noVerb,
@@ -83,7 +88,7 @@ func (p *program) app() *cli.App {
 			p.deployCommand(), p.statusCommand(), p.historyCommand(),
 			p.promoteCommand(), p.pauseCommand(), p.resumeCommand(), p.abortCommand(), p.rollbackCommand(),
 			p.logsCommand(), p.lockCommand(), p.pruneCommand(), p.removeCommand(),
-			p.demoCommand(), p.versionCommand(), p.completionCommand(),
+			labCommand(), p.demoCommand(), p.versionCommand(), p.completionCommand(),
 		},
 	}
 	for _, c := range app.Commands {

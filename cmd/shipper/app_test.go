@@ -291,7 +291,7 @@ func TestHistory(t *testing.T) {
 }
 
 func TestLogsAreRecordsWithJSON(t *testing.T) {
-	hosts := &scripted{logs: "one\r\ntwo\nthree\n"}
+	hosts := &scripted{logs: "one\r\ntwo\nthree"}
 	out, _, _ := shipper(t, hosts, "logs", "--json")
 	if lastResult(t, out).Verb != "logs" || strings.Count(out, `"type":"log"`) != 3 || !strings.Contains(out, `{"text":"one"}`) {
 		t.Error(out)
@@ -332,5 +332,37 @@ func TestRollbackTo(t *testing.T) {
 	}
 	if _, errs, exit := shipper(t, hosts, "rollback", "--to=0.9"); exit != 1 || !strings.Contains(errs, "hint: kept: 1.0.0") {
 		t.Errorf("exit %d: %s", exit, errs)
+	}
+}
+
+func TestOverdue(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	late := overdue(ctx, time.Nanosecond)
+	select {
+	case <-late:
+		t.Fatal("nobody interrupted")
+	default:
+	}
+	cancel()
+	<-late
+	if graceOf("deploy") != grace || graceOf("lab up") != labGrace || exitCode("deploy", rollout.Lost, errOverdue("deploy")) != 5 {
+		t.Error("grace")
+	}
+}
+
+func TestJobSummary(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "summary.md")
+	t.Setenv("GITHUB_STEP_SUMMARY", path)
+	hosts := &scripted{deploy: func(context.Context, pipeline.DeployRequest) (pipeline.Result, error) {
+		return pipeline.Result{State: rollout.Promoted, Run: "r1", Release: v2}, nil
+	}}
+	for range 2 {
+		if _, errs, exit := shipper(t, hosts, "deploy"); exit != 0 {
+			t.Fatal(errs)
+		}
+	}
+	got, err := os.ReadFile(path)
+	if err != nil || bytes.Count(got, []byte("## deploy 2.0.0: promoted")) != 2 {
+		t.Errorf("%v\n%s", err, got)
 	}
 }

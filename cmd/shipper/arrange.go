@@ -78,11 +78,17 @@ func unknownVerb(full, arg string, commands []*cli.Command) error {
 	if slices.Contains(laterVerbs(), full) {
 		return problem.New(problem.Usage, "shipper --help lists the verbs that are", "`%s` is not part of this version", full)
 	}
+	return problem.New(problem.Usage, problem.Suggest(arg, visible(commands)), "unknown verb `%s`", full)
+}
+
+func visible(commands []*cli.Command) []string {
 	var names []string
 	for _, c := range commands {
-		names = append(names, c.Name)
+		if !c.Hidden {
+			names = append(names, c.Name)
+		}
 	}
-	return problem.New(problem.Usage, problem.Suggest(arg, names), "unknown verb `%s`", full)
+	return names
 }
 
 // laterVerbs are named in the documentation of the command line, but come in
@@ -90,6 +96,9 @@ func unknownVerb(full, arg string, commands []*cli.Command) error {
 func laterVerbs() []string {
 	return []string{"plan", "retry", "sync", "watch", "doctor", "report", "analyze", "keygen", "verify", "verify-build"}
 }
+
+// laterFlags come with later versions, too.
+func laterFlags() []string { return []string{"release", "plan", "check", "restore", "replay", "out"} }
 
 // known is a flag, with the verb it belongs to; "" for global ones.
 type known struct {
@@ -157,6 +166,9 @@ func unknownFlag(arg string, all map[string][]known) error {
 	}
 	slices.Sort(names)
 	name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+	if slices.Contains(laterFlags(), name) {
+		return problem.New(problem.Usage, "shipper VERB --help tells the flags that are", "flag %s is not part of this version", dashed(name))
+	}
 	hint := "shipper VERB --help tells the flags of a verb; what follows -- is never a flag"
 	if best := problem.Closest(name, names); best != "" {
 		hint = "did you mean " + dashed(best) + "?"
@@ -185,16 +197,13 @@ func (l *line) ordered(app *cli.App, command *cli.Command) ([]string, error) {
 	}
 	verb := strings.Join(l.verbs, " ")
 	if command != nil && len(command.Subcommands) > 0 {
-		var names []string
-		for _, c := range command.Subcommands {
-			names = append(names, c.Name)
-		}
-		return nil, problem.New(problem.Usage, "write one of "+strings.Join(names, ", ")+" after it", "`%s` does nothing by itself", verb)
+		names := strings.Join(visible(command.Subcommands), ", ")
+		return nil, problem.New(problem.Usage, "write one of "+names+" after it", "`%s` does nothing by itself", verb)
 	}
 	if err := l.belong(flagsOf(app), verb); err != nil {
 		return nil, err
 	}
-	if command != nil && command.ArgsUsage == "" && len(l.rest) > 0 {
+	if command != nil && command.ArgsUsage == "" && !command.Hidden && len(l.rest) > 0 {
 		return nil, problem.New(problem.Usage, "shipper "+verb+" --help tells what it takes", "`%s` takes no arguments, but got %q", verb, l.rest[0])
 	}
 	out = append(out, l.flags...)
@@ -220,13 +229,18 @@ func (l *line) belong(all map[string][]known, verb string) error {
 	return nil
 }
 
-// verbOf finds the verb of a command line that could not be read, for the
+// verbOf finds the verb of a command line that may not be readable, for the
 // result record.
 func verbOf(app *cli.App, args []string) string {
+	var verbs []string
+	commands := app.Commands
 	for _, arg := range args[1:] {
-		if app.Command(arg) != nil {
-			return arg
+		for _, c := range commands {
+			if c.HasName(arg) {
+				verbs, commands = append(verbs, arg), c.Subcommands
+				break
+			}
 		}
 	}
-	return ""
+	return strings.Join(verbs, " ")
 }

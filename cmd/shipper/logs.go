@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 
 	"github.com/urfave/cli/v2"
 
@@ -23,11 +24,19 @@ func (p *program) logsCommand() *cli.Command {
 }
 
 func (p *program) logs(c *cli.Context, run verbs) (pipeline.Result, error) {
-	w := p.stdout
-	if p.told.json {
-		w = &lines{p.told, nil}
+	return pipeline.Result{}, run.Logs(c.Context, p.asked(), c.String("host"), c.Int("lines"), c.Bool("follow"))
+}
+
+// asked is where text goes that was asked for: stdout, or records of its
+// lines.
+func (p *program) asked() io.Writer {
+	if p.told == nil || !p.told.json {
+		return p.stdout
 	}
-	return pipeline.Result{}, run.Logs(c.Context, w, c.String("host"), c.Int("lines"), c.Bool("follow"))
+	if p.text == nil {
+		p.text = &lines{told: p.told}
+	}
+	return p.text
 }
 
 // lines makes a record of each line written to it.
@@ -48,5 +57,12 @@ func (l *lines) Write(b []byte) (int, error) {
 		}
 		l.rest = append([]byte(nil), rest...)
 		l.told.record(journal.TypeLog, "", journal.Note{Text: string(bytes.TrimSuffix(line, []byte("\r")))})
+	}
+}
+
+// flush tells a last line without an end.
+func (l *lines) flush() {
+	if l != nil && len(l.rest) > 0 {
+		_, _ = l.Write([]byte("\n")) // it only makes a record
 	}
 }

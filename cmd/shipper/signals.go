@@ -5,17 +5,25 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/go-shipper/shipper/problem"
-	"github.com/go-shipper/shipper/rollout"
 )
 
-// grace is how long a run may take to tidy up after a signal.
-const grace = 5 * time.Second
+// How long a verb may take to tidy up after a signal.
+const (
+	grace    = 5 * time.Second  // a run; what is left the hosts undo
+	labGrace = 60 * time.Second // nobody else would take a lab down
+)
 
-const lostState = rollout.Lost
+func graceOf(verb string) time.Duration {
+	if first, _, _ := strings.Cut(verb, " "); first == "lab" || first == "demo" {
+		return labGrace
+	}
+	return grace
+}
 
 // interruptible returns a context that the first SIGINT or SIGTERM cancels,
 // with the signal in its cause. The second ends the program at once: what is
@@ -56,7 +64,7 @@ func signalName(s os.Signal) string {
 }
 
 // overdue fires when the grace after a signal is over.
-func overdue(ctx context.Context) <-chan time.Time {
+func overdue(ctx context.Context, grace time.Duration) <-chan time.Time {
 	late := make(chan time.Time, 1)
 	context.AfterFunc(ctx, func() {
 		time.AfterFunc(grace, func() { late <- time.Now() })
@@ -64,7 +72,7 @@ func overdue(ctx context.Context) <-chan time.Time {
 	return late
 }
 
-func errOverdue() error {
+func errOverdue(verb string) error {
 	return problem.New(problem.Aborted, "shipper status tells how the hosts stand",
-		"interrupted: the run did not end within %v; the hosts go back by themselves when their lease ends", grace)
+		"interrupted: %s did not end within %v; what is left the hosts undo when the lease ends", verb, graceOf(verb))
 }

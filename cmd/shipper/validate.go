@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -47,14 +48,9 @@ func (p *program) validate(c *cli.Context) (pipeline.Result, error) {
 	return pipeline.Result{}, nil
 }
 
-// print writes text that was asked for; with --json it would not be a record,
-// so it is the text of one.
+// print writes text that was asked for.
 func (p *program) print(text string) error {
-	if p.told.json {
-		p.told.record(journal.TypeLog, "", journal.Note{Text: text})
-		return nil
-	}
-	_, err := fmt.Fprint(p.stdout, text)
+	_, err := io.WriteString(p.asked(), text)
 	return err
 }
 
