@@ -35,10 +35,10 @@ func (c *clock) Now() time.Time {
 	return c.now
 }
 
-func (c *clock) After(d time.Duration) <-chan time.Time {
+func (c *clock) At(at time.Time) <-chan time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := timer{c.now.Add(d), make(chan time.Time, 1)}
+	t := timer{at, make(chan time.Time, 1)}
 	c.timers = append(c.timers, t)
 	c.fire()
 	return t.c

@@ -181,7 +181,7 @@ func (g *Guard) log() *slog.Logger { return g.opts.Log }
 
 func (g *Guard) sleep(ctx context.Context, d time.Duration) error {
 	select {
-	case <-g.opts.Clock.After(d):
+	case <-g.opts.Clock.At(g.now().Add(d)):
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -25,7 +25,8 @@ type Router interface {
 // Now, which must not jump when the wall clock does (time.Now does not).
 type Clock interface {
 	Now() time.Time
-	After(time.Duration) <-chan time.Time
+	// At returns a channel that gets the time once t has come.
+	At(t time.Time) <-chan time.Time
 }
 
 // Options of a guard. Layout, SCM, Router and Executable are needed.
@@ -64,5 +65,5 @@ func (o Options) withDefaults() Options {
 
 type systemClock struct{}
 
-func (systemClock) Now() time.Time                         { return time.Now() }
-func (systemClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+func (systemClock) Now() time.Time                  { return time.Now() }
+func (systemClock) At(t time.Time) <-chan time.Time { return time.After(time.Until(t)) }

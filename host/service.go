@@ -106,7 +106,7 @@ func (s *service) run() {
 	for {
 		var due <-chan time.Time
 		if at, ok := s.next(); ok {
-			due = s.g.opts.Clock.After(at.Sub(s.g.now()))
+			due = s.g.opts.Clock.At(at)
 		}
 		select {
 		case f := <-s.inbox:
