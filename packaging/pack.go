@@ -39,6 +39,9 @@ func Pack(ctx context.Context, req PackRequest) (bundle string, m Manifest, b *B
 	}
 	defer os.RemoveAll(scratch)
 	if b, err = build(ctx, req, scratch); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		return "", m, nil, err
 	}
 	m, sources, err := manifestOf(req, b)

@@ -3,6 +3,7 @@ package packaging
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -154,11 +155,13 @@ func TestPackRefuses(t *testing.T) {
 }
 
 func TestPackStopsWithItsContext(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	_, _, _, err := Pack(ctx, PackRequest{Name: "hello", Dir: newRepo(t, nil), Out: t.TempDir()})
-	if err == nil {
-		t.Fatal("packed")
+	dir := newRepo(t, nil)
+	gone := errors.New("gone")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	// The first line that the builder says is that it begins.
+	_, _, _, err := Pack(ctx, PackRequest{Name: "hello", Dir: dir, Out: t.TempDir(), Log: func(string) { cancel(gone) }})
+	if !errors.Is(err, gone) {
+		t.Errorf("%v", err)
 	}
 }
 
