@@ -22,13 +22,20 @@ func TestMain(m *testing.M) {
 		child(os.Args[2], os.Args[3:])
 		return
 	}
+	if len(os.Args) > 1 && os.Args[1] == scm.LaunchArg {
+		exit, _ := scm.Launch(os.Args[2:])
+		os.Exit(int(exit))
+	}
 	os.Exit(m.Run())
 }
 
 func child(mode string, args []string) {
 	if mode == "call-and-stay" { // no service, a descendant of one
-		report(args[0], listen())
-		select {}
+		l := listen()
+		report(args[0], port(l))
+		for {
+			l.Accept() // also keeps the listener from being collected
+		}
 	}
 	body, ok := bodies[mode]
 	if !ok {
@@ -76,6 +83,7 @@ var bodies = map[string]func(ctx context.Context, ready func(), args []string) e
 	},
 	"listen-with-child": func(ctx context.Context, ready func(), args []string) error {
 		own := listen()
+		defer own.Close()
 		l, err := net.Listen("tcp4", "127.0.0.1:0")
 		if err != nil {
 			return err
@@ -85,10 +93,10 @@ var bodies = map[string]func(ctx context.Context, ready func(), args []string) e
 		if err != nil {
 			return err
 		}
-		port := make([]byte, 5)
-		c.Read(port)
+		theirs := make([]byte, 5)
+		c.Read(theirs)
 		test := dial(args[0])
-		fmt.Fprintf(test, "%05d%s", own, port)
+		fmt.Fprintf(test, "%05d%s", port(own), theirs)
 		ready()
 		<-ctx.Done()
 		return nil
@@ -112,15 +120,17 @@ func dial(addr string) net.Conn {
 }
 
 // report keeps the connection open: it breaks when the process dies.
-func report(addr string, port int) { fmt.Fprintf(dial(addr), "%05d", port) }
+func report(addr string, n int) { fmt.Fprintf(dial(addr), "%05d", n) }
 
-func listen() int {
+func listen() net.Listener {
 	l, err := net.Listen("tcp", ":0")
 	if err != nil {
 		os.Exit(97)
 	}
-	return l.Addr().(*net.TCPAddr).Port
+	return l
 }
+
+func port(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
 
 func spawn(args ...string) {
 	exe, err := os.Executable()

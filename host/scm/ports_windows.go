@@ -9,10 +9,14 @@ import (
 	"golang.org/x/sys/windows"
 
 	"github.com/go-shipper/shipper/host/scm/tree"
+	"github.com/go-shipper/shipper/host/scm/wine"
 )
 
 // ownsPort looks for a listener on port whose process is root or a descendant.
 func ownsPort(root, port int) (bool, error) {
+	if wine.Detected() {
+		return ownsPortOnWine(root, port)
+	}
 	owners, err := listeners(port)
 	if err != nil || len(owners) == 0 {
 		return false, err

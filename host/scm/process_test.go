@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
@@ -88,17 +87,6 @@ func TestNoRecoveryWithoutActionsOrAfterStop(t *testing.T) {
 		if err := p.Stop(ctx, "a", time.Second); err != nil { // cancels the action that is due
 			t.Fatal(err)
 		}
-	}
-}
-
-func crash(t *testing.T, pid uint32) {
-	t.Helper()
-	proc, err := os.FindProcess(int(pid))
-	if err == nil {
-		err = proc.Signal(syscall.SIGKILL)
-	}
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 

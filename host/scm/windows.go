@@ -17,28 +17,32 @@ import (
 )
 
 // Windows is the Manager of this Windows host.
-type Windows struct{}
+type Windows struct{ m *mgr.Mgr }
 
-// NewWindows returns it; each call connects anew, so that there is nothing to
-// close and a restarted service manager is no trouble.
-func NewWindows() Windows { return Windows{} }
+// NewWindows connects to the service manager. The connection is held: Wine's
+// service manager mixes up calls of several threads whenever the last handle
+// of a process is closed.
+func NewWindows() (*Windows, error) {
+	m, err := mgr.Connect()
+	if err != nil {
+		return nil, fmt.Errorf("connect to service manager: %w", known(err))
+	}
+	return &Windows{m: m}, nil
+}
+
+// Close ends the connection.
+func (w *Windows) Close() error { return w.m.Disconnect() }
 
 // raceBound limits how long a call waits for a state that passes by itself: a
 // locked database, a name marked for deletion.
 const raceBound = 30 * time.Second
 
-// open connects and opens a service; the returned function closes both.
-func open(name string) (*mgr.Service, func(), error) {
-	m, err := mgr.Connect()
+func (w *Windows) open(name string) (*mgr.Service, error) {
+	s, err := w.m.OpenService(name)
 	if err != nil {
-		return nil, nil, fmt.Errorf("connect to service manager: %w", known(err))
+		return nil, fmt.Errorf("open service %s: %w", name, known(err))
 	}
-	s, err := m.OpenService(name)
-	if err != nil {
-		m.Disconnect()
-		return nil, nil, fmt.Errorf("open service %s: %w", name, known(err))
-	}
-	return s, func() { s.Close(); m.Disconnect() }, nil
+	return s, nil
 }
 
 // known adds the errors that callers decide on.
@@ -90,15 +94,15 @@ func optional(err error) error {
 }
 
 // Delete implements Manager.
-func (w Windows) Delete(ctx context.Context, name string) error {
-	err := remove(name)
+func (w *Windows) Delete(ctx context.Context, name string) error {
+	err := w.remove(name)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	if err != nil && !errors.Is(err, windows.ERROR_SERVICE_MARKED_FOR_DELETE) {
 		return err
 	}
-	err = retry(ctx, func() error { return remains(name) }, windows.ERROR_SERVICE_MARKED_FOR_DELETE, windows.ERROR_SERVICE_EXISTS)
+	err = retry(ctx, func() error { return w.remains(name) }, windows.ERROR_SERVICE_MARKED_FOR_DELETE, windows.ERROR_SERVICE_EXISTS)
 	if err != nil {
 		return fmt.Errorf("delete service %s: its name is not free yet, another program holds it open: %w", name, err)
 	}
@@ -106,12 +110,12 @@ func (w Windows) Delete(ctx context.Context, name string) error {
 }
 
 // remove asks for the deletion of a stopped service.
-func remove(name string) error {
-	s, done, err := open(name)
+func (w *Windows) remove(name string) error {
+	s, err := w.open(name)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer s.Close()
 	st, err := query(s)
 	if err != nil {
 		return err
@@ -126,26 +130,21 @@ func remove(name string) error {
 }
 
 // remains reports a name that is not free.
-func remains(name string) error {
-	_, done, err := open(name)
+func (w *Windows) remains(name string) error {
+	s, err := w.open(name)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	done()
+	s.Close()
 	return windows.ERROR_SERVICE_EXISTS
 }
 
 // List implements Manager. Names compare without case, as Windows' own.
-func (w Windows) List(_ context.Context, prefix string) ([]string, error) {
-	m, err := mgr.Connect()
-	if err != nil {
-		return nil, fmt.Errorf("connect to service manager: %w", known(err))
-	}
-	defer m.Disconnect()
-	all, err := m.ListServices()
+func (w *Windows) List(_ context.Context, prefix string) ([]string, error) {
+	all, err := w.m.ListServices()
 	if err != nil {
 		return nil, fmt.Errorf("list services: %w", known(err))
 	}
@@ -160,7 +159,7 @@ func (w Windows) List(_ context.Context, prefix string) ([]string, error) {
 }
 
 // Owns implements Manager.
-func (w Windows) Owns(ctx context.Context, name string, port int) (bool, error) {
+func (w *Windows) Owns(ctx context.Context, name string, port int) (bool, error) {
 	s, err := w.Status(ctx, name)
 	if err != nil || s.PID == 0 {
 		return false, err

@@ -25,11 +25,15 @@ var startTypes = map[StartType]uint32{
 }
 
 // Ensure implements Manager.
-func (w Windows) Ensure(ctx context.Context, s Spec) error {
+func (w *Windows) Ensure(ctx context.Context, s Spec) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	err := retry(ctx, func() error { return ensure(s) }, windows.ERROR_SERVICE_MARKED_FOR_DELETE,
+	s, err := launched(s)
+	if err != nil {
+		return err
+	}
+	err = retry(ctx, func() error { return w.ensure(s) }, windows.ERROR_SERVICE_MARKED_FOR_DELETE,
 		windows.ERROR_SERVICE_DATABASE_LOCKED, windows.ERROR_SERVICE_EXISTS)
 	if err != nil {
 		return fmt.Errorf("configure service %s: %w", s.Name, known(err))
@@ -37,15 +41,15 @@ func (w Windows) Ensure(ctx context.Context, s Spec) error {
 	return nil
 }
 
-func ensure(s Spec) error {
-	service, done, err := open(s.Name)
+func (w *Windows) ensure(s Spec) error {
+	service, err := w.open(s.Name)
 	if errors.Is(err, ErrNotFound) {
-		return create(s)
+		return w.create(s)
 	}
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer service.Close()
 	if err := change(service, s); err != nil {
 		return err
 	}
@@ -54,13 +58,8 @@ func ensure(s Spec) error {
 
 // create makes the service with what is set once in its life: its own SID in
 // its token, and recovery also after an end with an error code.
-func create(s Spec) error {
-	m, err := mgr.Connect()
-	if err != nil {
-		return fmt.Errorf("connect to service manager: %w", err)
-	}
-	defer m.Disconnect()
-	h, err := windows.CreateService(m.Handle, wide(s.Name), wide(s.DisplayName), windows.SERVICE_ALL_ACCESS,
+func (w *Windows) create(s Spec) error {
+	h, err := windows.CreateService(w.m.Handle, wide(s.Name), wide(s.DisplayName), windows.SERVICE_ALL_ACCESS,
 		windows.SERVICE_WIN32_OWN_PROCESS, startTypes[s.Start], windows.SERVICE_ERROR_NORMAL,
 		wide(imagePath(s)), nil, nil, multi(s.DependsOn), wide(account(s.Account)), nil)
 	if err != nil {
@@ -158,12 +157,12 @@ func setEnvironment(name string, env []string) error {
 }
 
 // Spec implements Manager. Settings that Wine cannot tell stay zero there.
-func (w Windows) Spec(_ context.Context, name string) (Spec, error) {
-	service, done, err := open(name)
+func (w *Windows) Spec(_ context.Context, name string) (Spec, error) {
+	service, err := w.open(name)
 	if err != nil {
 		return Spec{}, err
 	}
-	defer done()
+	defer service.Close()
 	s, err := readSpec(service)
 	if err != nil {
 		return Spec{}, fmt.Errorf("read configuration of service %s: %w", name, known(err))
@@ -192,6 +191,7 @@ func readSpec(service *mgr.Service) (Spec, error) {
 	if len(args) > 1 {
 		s.Args = args[1:]
 	}
+	unlaunched(&s)
 	return s, readDetails(service, &s)
 }
 

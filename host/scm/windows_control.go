@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/windows/svc/mgr"
 
 	"github.com/go-shipper/shipper/host/scm/tree"
+	"github.com/go-shipper/shipper/host/scm/wine"
 )
 
 var states = map[uint32]State{
@@ -37,19 +38,30 @@ func query(s *mgr.Service) (windows.SERVICE_STATUS_PROCESS, error) {
 	if err != nil {
 		return st, fmt.Errorf("query service %s: %w", s.Name, known(err))
 	}
+	if st.ProcessId != 0 && wine.Detected() && dead(st.ProcessId) {
+		return windows.SERVICE_STATUS_PROCESS{CurrentState: windows.SERVICE_STOPPED, Win32ExitCode: CodeAborted}, nil
+	}
 	return st, nil
 }
 
+// dead: Wine's service manager does not notice the end of a process that did
+// not say goodbye. It holds the process, so that its number stays taken.
+func dead(pid uint32) bool {
+	p, err := hold(pid)
+	defer p.release()
+	return err == nil && p.ended()
+}
+
 // Status implements Manager.
-func (w Windows) Status(_ context.Context, name string) (Status, error) {
-	s, done, err := open(name)
+func (w *Windows) Status(_ context.Context, name string) (Status, error) {
+	s, err := w.open(name)
 	if errors.Is(err, ErrNotFound) {
 		return Status{State: Absent}, nil
 	}
 	if err != nil {
 		return Status{}, err
 	}
-	defer done()
+	defer s.Close()
 	st, err := query(s)
 	if err != nil {
 		return Status{}, err
@@ -89,12 +101,12 @@ func created(h windows.Handle) time.Time {
 }
 
 // Start implements Manager.
-func (w Windows) Start(ctx context.Context, name string) error {
-	s, done, err := open(name)
+func (w *Windows) Start(ctx context.Context, name string) error {
+	s, err := w.open(name)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer s.Close()
 	err = retry(ctx, func() error { return s.Start() }, windows.ERROR_SERVICE_DATABASE_LOCKED,
 		windows.ERROR_SHARING_VIOLATION)
 	if err != nil && !errors.Is(err, windows.ERROR_SERVICE_ALREADY_RUNNING) {
@@ -154,15 +166,15 @@ func ended(name string, st windows.SERVICE_STATUS_PROCESS) error {
 
 // Stop implements Manager. The process is held by a handle from before the
 // stop: its number may be given away as soon as it is gone.
-func (w Windows) Stop(ctx context.Context, name string, timeout time.Duration) error {
-	s, done, err := open(name)
+func (w *Windows) Stop(ctx context.Context, name string, timeout time.Duration) error {
+	s, err := w.open(name)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer s.Close()
 	st, err := query(s)
 	if err != nil {
 		return err
