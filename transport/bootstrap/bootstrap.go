@@ -143,10 +143,17 @@ func (s *site) stage(ctx context.Context, h *Helper, way, stage string) error {
 			return nil
 		}
 		if err == nil {
-			err = problem.New(problem.Verification, "", "the helper arrived with digest %q, want %s", got.Short(), h.digest.Short())
+			err = wrongDigest(got, h.digest)
 		}
 	}
 	return err
+}
+
+func wrongDigest(got, want release.Digest) error {
+	if got == "" {
+		return problem.New(problem.Verification, "", "the helper did not arrive, or the host cannot tell its digest")
+	}
+	return problem.New(problem.Verification, "", "the helper arrived with digest %s, want %s", got.Short(), want.Short())
 }
 
 // settle gives the staged folder its name. Another controller may have been

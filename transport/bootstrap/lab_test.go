@@ -41,8 +41,15 @@ func TestWineHost(t *testing.T) {
 	})
 	host := l.Hosts()[0]
 	exe := transporttest.Build(t, "windows", "amd64")
-	t.Run("contract", func(t *testing.T) { contract(t, l, host, exe) })
-	t.Run("helper", func(t *testing.T) { helper(t, l, host, exe) })
+	b, err := os.ReadFile(exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.MkdirAll(drive(l, host, "t"), 0o755), os.WriteFile(drive(l, host, "t", "probe.exe"), b, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("contract", func(t *testing.T) { contract(t, l, host) })
+	t.Run("helper", func(t *testing.T) { helper(t, l, host, NewHelper(b, "windows", "amd64")) })
 	t.Run("throughput", func(t *testing.T) { throughput(t, host) })
 }
 
@@ -63,14 +70,7 @@ func drive(l *lab.Lab, h lab.Host, path ...string) string {
 	return filepath.Join(append([]string{l.Prefix(h.Name), "drive_c"}, path...)...)
 }
 
-func contract(t *testing.T, l *lab.Lab, h lab.Host, exe string) {
-	b, err := os.ReadFile(exe)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(os.MkdirAll(drive(l, h, "t"), 0o755), os.WriteFile(drive(l, h, "t", "probe.exe"), b, 0o755)); err != nil {
-		t.Fatal(err)
-	}
+func contract(t *testing.T, l *lab.Lab, h lab.Host) {
 	transporttest.Run(t, transporttest.Host{
 		Dial:  func(t *testing.T) transport.Conn { return dialLab(t, h, false) },
 		Probe: `C:\t\probe.exe`, Temp: `C:\t`,
@@ -80,12 +80,7 @@ func contract(t *testing.T, l *lab.Lab, h lab.Host, exe string) {
 	})
 }
 
-func helper(t *testing.T, l *lab.Lab, h lab.Host, exe string) {
-	b, err := os.ReadFile(exe)
-	if err != nil {
-		t.Fatal(err)
-	}
-	program := NewHelper(b, "windows", "amd64")
+func helper(t *testing.T, l *lab.Lab, h lab.Host, program *Helper) {
 	c := dialLab(t, h, true)
 	defer c.Close()
 	if _, err := Locate(t.Context(), c, program.Digest(), Options{}); !errors.Is(err, ErrMissing) {

@@ -104,14 +104,14 @@ func (h Host) stdin(t *testing.T) {
 
 func (h Host) bytes(t *testing.T) {
 	c, ctx := h.dial(t)
-	roundTrip(ctx, t, c, h.Probe+" echo", 3<<20, 1)
+	roundTrip(ctx, t, c, h.Probe+" echo", 2<<20, 1)
 }
 
 func (h Host) twoPipes(t *testing.T) {
 	c, ctx := h.dial(t)
 	var wg sync.WaitGroup
 	for i := range uint64(2) {
-		wg.Go(func() { roundTrip(ctx, t, c, h.Probe+" echo", 1<<20, i) })
+		wg.Go(func() { roundTrip(ctx, t, c, h.Probe+" echo", 600_000, i) })
 	}
 	wg.Wait()
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,7 @@ type client struct {
 	cfg   Config
 	build builder
 	slots chan struct{} // one per open link
+	lost  atomic.Bool   // the last exchange failed on the way
 
 	mu       sync.Mutex
 	idle     []*link
@@ -22,7 +24,9 @@ type client struct {
 }
 
 const (
-	fallbackEnvelope = 150 << 10        // bytes, which every WinRM takes
+	fallbackEnvelope = 150 << 10 // bytes, which every WinRM takes
+	cleanupTimeout   = 10 * time.Second
+	lostTimeout      = 2 * time.Second
 	maxRest          = 60 * time.Second // of an idle link; hosts close them after 120
 )
 
@@ -76,10 +80,22 @@ func (c *client) do(ctx context.Context, m message, again bool) (*body, error) {
 		b, err = c.try(ctx, m)
 		return err
 	})
+	var f *Fault
+	c.lost.Store(err != nil && !errors.As(err, &f) && ctx.Err() == nil)
 	if err != nil {
 		return nil, c.explain(ctx, m.phase, err)
 	}
 	return b, nil
+}
+
+// cleanup is a context that outlives its parent's end for a short while; for
+// a shorter one if the host seems to be gone.
+func (c *client) cleanup(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := cleanupTimeout
+	if c.lost.Load() {
+		limit = lostTimeout
+	}
+	return context.WithTimeoutCause(context.WithoutCancel(ctx), limit, errors.New("cleaning up took too long"))
 }
 
 func (c *client) try(ctx context.Context, m message) (*body, error) {

@@ -12,9 +12,8 @@ import (
 )
 
 const (
-	cleanupTimeout = 10 * time.Second
-	feedGrace      = time.Second // for an input that outlives its program
-	maxResult      = 16 << 20    // of one command's output, in bytes
+	feedGrace = time.Second // for an input that outlives its program
+	maxResult = 16 << 20    // of one command's output, in bytes
 )
 
 // conn is a transport.Conn: one shell for short commands, one for each pipe,
@@ -151,7 +150,7 @@ func (c *conn) free(ctx context.Context, k *command) {
 	c.tidy.Add(1)
 	go func() {
 		defer c.tidy.Done()
-		ctx, cancel := cleanup(ctx)
+		ctx, cancel := c.c.cleanup(ctx)
 		defer cancel()
 		_ = k.terminate(ctx) // the shell's end frees it too
 	}()
@@ -169,7 +168,7 @@ func (c *conn) Close() error {
 		pipes = append(pipes, p)
 	}
 	c.mu.Unlock()
-	ctx, cancel := cleanup(context.Background())
+	ctx, cancel := c.c.cleanup(context.Background())
 	defer cancel()
 	errs := make([]error, len(pipes)+1)
 	var wg sync.WaitGroup
@@ -183,11 +182,6 @@ func (c *conn) Close() error {
 	wg.Wait()
 	c.c.close()
 	return errors.Join(errs...)
-}
-
-// cleanup is a context that outlives its parent's end, for a short while.
-func cleanup(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(context.WithoutCancel(ctx), cleanupTimeout, errors.New("cleaning up took too long"))
 }
 
 func awaitFor(done <-chan struct{}, d time.Duration) {

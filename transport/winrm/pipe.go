@@ -33,7 +33,7 @@ func (c *conn) Pipe(ctx context.Context, line string) (transport.Pipe, error) {
 	}
 	k, err := s.start(ctx, line)
 	if err != nil {
-		done, cancel := cleanup(ctx)
+		done, cancel := c.c.cleanup(ctx)
 		defer cancel()
 		return nil, errors.Join(err, s.close(done))
 	}
@@ -113,7 +113,7 @@ func (p *pipe) Write(b []byte) (int, error) {
 
 // Close ends the program and all that it started.
 func (p *pipe) Close() error {
-	ctx, cancel := cleanup(context.Background())
+	ctx, cancel := p.owner.c.cleanup(context.Background())
 	defer cancel()
 	return p.end(ctx)
 }
