@@ -311,7 +311,7 @@ func (c *checker) encryption(t Transport) {
 	}
 }
 
-// hostNames lists the names in the order of the file.
+// hostNames lists the names, sorted.
 func (t *Target) hostNames() []string {
 	names := make([]string, len(t.Hosts))
 	for i, h := range t.Hosts {

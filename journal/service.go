@@ -7,15 +7,16 @@ import (
 )
 
 // ServiceState is what one host says about a service (TypeServiceState), or
-// why it says nothing.
+// why it says nothing. Its keys are those of the guard's own answer.
 type ServiceState struct {
 	Known       bool                       `json:"known"` // false: nothing of it there
 	Environment string                     `json:"environment,omitempty"`
 	Stable      release.Slot               `json:"stable,omitempty"`
 	Slots       map[release.Slot]SlotState `json:"slots,omitempty"`
-	Lock        *Lock                      `json:"lock,omitempty"`
-	LastRun     *RunState                  `json:"lastRun,omitempty"`
-	Kept        []Kept                     `json:"kept,omitempty"`
+	Traffic     *Traffic                   `json:"traffic,omitempty"`
+	Session     *Session                   `json:"session,omitempty"`
+	Run         *RunState                  `json:"run,omitempty"` // the latest
+	Retained    []Kept                     `json:"retained,omitempty"`
 	WarmSeconds float64                    `json:"warmSeconds,omitempty"` // the idle slot stays warm
 	Behind      bool                       `json:"behind,omitempty"`      // not on the release of the others
 	Frozen      string                     `json:"frozen,omitempty"`
@@ -25,15 +26,26 @@ type ServiceState struct {
 
 // SlotState is one slot as it is.
 type SlotState struct {
-	Release release.Release `json:"release"`
-	State   string          `json:"state"` // running, stopped, …
-	PID     uint32          `json:"pid,omitempty"`
-	Port    int             `json:"port,omitempty"`
-	Weight  release.Weight  `json:"weight"`
+	Release  release.Release `json:"release"`
+	Revision release.Digest  `json:"revision,omitempty"`
+	Port     int             `json:"port,omitempty"`
+	Live     Live            `json:"live"`
 }
 
-// Lock says who works on the service.
-type Lock struct {
+// Live is the service manager's view of a slot.
+type Live struct {
+	State string `json:"state"` // running, stopped, …
+	PID   uint32 `json:"pid,omitempty"`
+}
+
+// Traffic is what the router really does.
+type Traffic struct {
+	Weights map[release.Slot]release.Weight `json:"weights"`
+	Leased  bool                            `json:"leased"` // ends by itself
+}
+
+// Session says who works on the service: the lock.
+type Session struct {
 	Run              string    `json:"run,omitempty"`
 	Verb             string    `json:"verb,omitempty"`
 	Owner            string    `json:"owner"`

@@ -217,26 +217,27 @@ func TestSummary(t *testing.T) {
 func TestStatusTable(t *testing.T) {
 	since := noon.Add(-5 * time.Minute)
 	run := &journal.RunState{ID: "20261122-115500-abc123", Verb: "deploy", State: "Running", Phase: "shifting", Release: v2, Since: since}
-	lock := &journal.Lock{Owner: "ann@ci", Address: "https://ci/1", Run: run.ID, Since: since, RemainingSeconds: 24}
-	slots := func(weight release.Weight) map[release.Slot]journal.SlotState {
+	lock := &journal.Session{Owner: "ann@ci", Address: "https://ci/1", Run: run.ID, Since: since, RemainingSeconds: 24}
+	slots := func(green string) map[release.Slot]journal.SlotState {
 		return map[release.Slot]journal.SlotState{
-			release.Blue:  {Release: v1, State: "running", Port: 18080, Weight: release.Full - weight},
-			release.Green: {Release: v2, State: "running", Port: 18081, Weight: weight},
+			release.Blue:  {Release: v1, Live: journal.Live{State: "running"}, Port: 18080},
+			release.Green: {Release: v2, Live: journal.Live{State: green}, Port: 18081},
 		}
+	}
+	weights := func(w release.Weight) *journal.Traffic {
+		return &journal.Traffic{Leased: w > 0, Weights: map[release.Slot]release.Weight{release.Blue: release.Full - w, release.Green: w}}
 	}
 	head := Fleet{Service: "orders", Environment: "prod", State: "Running", Release: v1, Why: "step 1/6"}
 	rows := []journal.Record{
-		told(0, journal.TypeServiceState, "web1", journal.ServiceState{Known: true, Stable: release.Blue, Slots: slots(500), Lock: lock, LastRun: run}),
-		told(0, journal.TypeServiceState, "web2", journal.ServiceState{Known: true, Stable: release.Blue, Slots: slots(500), Lock: lock, LastRun: run}),
+		told(0, journal.TypeServiceState, "web1", journal.ServiceState{Known: true, Stable: release.Blue, Slots: slots("running"), Traffic: weights(500), Session: lock, Run: run}),
+		told(0, journal.TypeServiceState, "web2", journal.ServiceState{Known: true, Stable: release.Blue, Slots: slots("running"), Traffic: weights(500), Session: lock, Run: run}),
 	}
 	golden(t, "status-running.txt", status(t, head, rows))
 
 	old := &journal.RunState{ID: "20261120-115500-abc123", Verb: "deploy", State: "RolledBack", Release: v2, Since: noon.AddDate(0, 0, -2), Why: "5xx 3 %"}
-	stopped := slots(0)
-	stopped[release.Green] = journal.SlotState{Release: v2, State: "stopped", Port: 18081}
 	rows = []journal.Record{
-		told(0, journal.TypeServiceState, "web1", journal.ServiceState{Known: true, Stable: release.Blue, Slots: slots(0), LastRun: old, WarmSeconds: 700}),
-		told(0, journal.TypeServiceState, "web2", journal.ServiceState{Known: true, Stable: release.Blue, Slots: stopped, LastRun: old, Behind: true, Frozen: "audit", Notes: []string{"restored from an image"}}),
+		told(0, journal.TypeServiceState, "web1", journal.ServiceState{Known: true, Stable: release.Blue, Slots: slots("running"), Traffic: weights(0), Run: old, WarmSeconds: 700}),
+		told(0, journal.TypeServiceState, "web2", journal.ServiceState{Known: true, Stable: release.Blue, Slots: slots("stopped"), Traffic: weights(0), Run: old, Behind: true, Frozen: "audit", Notes: []string{"restored from an image"}}),
 		told(0, journal.TypeServiceState, "web3", journal.ServiceState{Error: "dial: connection refused"}),
 		told(0, journal.TypeServiceState, "web4", journal.ServiceState{}),
 		told(0, journal.TypeServiceState, "web5", journal.ServiceState{Known: true}),

@@ -89,7 +89,7 @@ func hostRows(w io.Writer, host string, d journal.ServiceState) {
 		if slot == d.Stable {
 			colour += " *"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", host, colour, slotRelease(s), slotService(slot, s, d), traffic(s, d), port(s.Port))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", host, colour, slotRelease(s), slotService(slot, s, d), traffic(slot, s, d), port(s.Port))
 		host = ""
 	}
 	if host != "" {
@@ -106,18 +106,29 @@ func slotRelease(s journal.SlotState) string {
 
 // slotService tells the service manager's state, and why an idle slot runs.
 func slotService(slot release.Slot, s journal.SlotState, d journal.ServiceState) string {
-	state := clean(s.State)
-	if slot != d.Stable && d.WarmSeconds > 0 && s.State == "running" && s.Weight == 0 {
+	state := clean(s.Live.State)
+	if slot != d.Stable && d.WarmSeconds > 0 && s.Live.State == "running" && weight(slot, d) == 0 {
 		state += ", warm for " + span(seconds(d.WarmSeconds))
 	}
 	return state
 }
 
-func traffic(s journal.SlotState, d journal.ServiceState) string {
-	if s.Weight == 0 && s.State != "running" {
-		return "-"
+func weight(slot release.Slot, d journal.ServiceState) release.Weight {
+	if d.Traffic == nil {
+		return 0
 	}
-	return s.Weight.String()
+	return d.Traffic.Weights[slot]
+}
+
+func traffic(slot release.Slot, s journal.SlotState, d journal.ServiceState) string {
+	w := weight(slot, d)
+	switch {
+	case d.Traffic == nil, w == 0 && s.Live.State != "running":
+		return "-"
+	case d.Traffic.Leased && slot != d.Stable && w > 0:
+		return w.String() + ", leased"
+	}
+	return w.String()
 }
 
 func port(n int) string {
@@ -148,10 +159,10 @@ func (m *remarks) of(host string, d journal.ServiceState, now time.Time) {
 		m.add(host, "no answer: "+clean(d.Error))
 		return
 	}
-	if r := d.LastRun; r != nil {
+	if r := d.Run; r != nil {
 		m.add(host, runText(*r, now))
 	}
-	if l := d.Lock; l != nil {
+	if l := d.Session; l != nil {
 		m.add(host, lockText(*l, now))
 	}
 	if d.Frozen != "" {
@@ -197,7 +208,7 @@ func runText(r journal.RunState, now time.Time) string {
 	return text
 }
 
-func lockText(l journal.Lock, now time.Time) string {
+func lockText(l journal.Session, now time.Time) string {
 	text := "lock: " + clean(l.Owner)
 	if l.Address != "" {
 		text += " from " + clean(l.Address)
@@ -233,10 +244,10 @@ func Locks(w io.Writer, rows []journal.Record, now time.Time) error {
 		switch {
 		case d.Error != "":
 			notes.add(host, "no answer: "+clean(d.Error))
-		case d.Lock == nil:
+		case d.Session == nil:
 			notes.add(host, "lock: free")
 		default:
-			notes.add(host, lockText(*d.Lock, now))
+			notes.add(host, lockText(*d.Session, now))
 		}
 	}
 	var out strings.Builder

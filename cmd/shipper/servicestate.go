@@ -16,35 +16,35 @@ func serviceState(h pipeline.HostStatus) journal.ServiceState {
 	}
 	st := h.Status
 	out := journal.ServiceState{
-		Known: st.Known, Environment: st.Environment, Stable: st.Stable,
-		Lock: lockOf(st.Session), WarmSeconds: st.WarmFor.Seconds(), Frozen: st.Frozen, Notes: st.Notes,
+		Known: st.Known, Environment: st.Environment, Stable: st.Stable, Session: sessionOf(st.Session),
+		WarmSeconds: st.WarmFor.Seconds(), Frozen: st.Frozen, Notes: st.Notes,
 	}
 	for slot, s := range st.Slots {
 		if out.Slots == nil {
 			out.Slots = map[release.Slot]journal.SlotState{}
 		}
-		row := journal.SlotState{Release: s.Release, State: s.Live.State, PID: s.Live.PID, Port: s.Port}
-		if st.Traffic != nil {
-			row.Weight = st.Traffic.Weights[slot]
-		}
-		out.Slots[slot] = row
+		live := journal.Live{State: s.Live.State, PID: s.Live.PID}
+		out.Slots[slot] = journal.SlotState{Release: s.Release, Revision: s.Revision, Port: s.Port, Live: live}
+	}
+	if t := st.Traffic; t != nil {
+		out.Traffic = &journal.Traffic{Weights: t.Weights, Leased: t.Leased}
 	}
 	if r := st.Run; r != nil {
-		out.LastRun = &journal.RunState{
+		out.Run = &journal.RunState{
 			ID: r.ID, Verb: r.Verb, State: r.State, Phase: r.Phase, Release: r.Release, Why: r.Why, Since: r.Since,
 		}
 	}
 	for _, k := range st.Retained {
-		out.Kept = append(out.Kept, journal.Kept{Release: k.Release, Revision: k.Revision, Committed: k.Committed, Rejected: k.Rejected})
+		out.Retained = append(out.Retained, journal.Kept{Release: k.Release, Revision: k.Revision, Committed: k.Committed, Rejected: k.Rejected})
 	}
 	return out
 }
 
-func lockOf(s *rpc.Session) *journal.Lock {
+func sessionOf(s *rpc.Session) *journal.Session {
 	if s == nil {
 		return nil
 	}
-	return &journal.Lock{
+	return &journal.Session{
 		Run: s.Run, Verb: s.Verb, Owner: s.Owner, Address: s.Address, Since: s.Since,
 		RemainingSeconds: s.Remaining.Seconds(), Message: s.Message, Manual: s.Manual,
 	}
