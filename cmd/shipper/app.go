@@ -109,7 +109,7 @@ func globals() []cli.Flag {
 }
 
 func (p *program) noVerb(c *cli.Context) error {
-	return problem.New(problem.Usage, "shipper --help lists the verbs", "no verb given")
+	return problem.New(problem.Usage, "`shipper --help` lists the verbs", "no verb given")
 }
 
 // does wraps the body of a verb: its name and its result go into the last
@@ -130,7 +130,7 @@ func usage(err error) error {
 	if err == nil || errors.As(err, &p) || !strings.HasPrefix(err.Error(), "invalid value") {
 		return err
 	}
-	return problem.Wrap(problem.Usage, err, "read the command line", "shipper VERB --help tells the flags of a verb")
+	return problem.Wrap(problem.Usage, err, "read the command line", "`shipper VERB --help` tells the flags of a verb")
 }
 
 // wanted reports whether a switch stands among the arguments, before they

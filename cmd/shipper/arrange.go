@@ -76,7 +76,7 @@ func (l *line) word(arg string, commands []*cli.Command, command *cli.Command) (
 
 func unknownVerb(full, arg string, commands []*cli.Command) error {
 	if slices.Contains(laterVerbs(), full) {
-		return problem.New(problem.Usage, "shipper --help lists the verbs that are", "`%s` is not part of this version", full)
+		return problem.New(problem.Usage, "`shipper --help` lists the verbs that are", "`%s` is not part of this version", full)
 	}
 	return problem.New(problem.Usage, problem.Suggest(arg, visible(commands)), "unknown verb `%s`", full)
 }
@@ -167,9 +167,9 @@ func unknownFlag(arg string, all map[string][]known) error {
 	slices.Sort(names)
 	name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 	if slices.Contains(laterFlags(), name) {
-		return problem.New(problem.Usage, "shipper VERB --help tells the flags that are", "flag %s is not part of this version", dashed(name))
+		return problem.New(problem.Usage, "`shipper VERB --help` tells the flags that are", "flag %s is not part of this version", dashed(name))
 	}
-	hint := "shipper VERB --help tells the flags of a verb; what follows -- is never a flag"
+	hint := "`shipper VERB --help` tells the flags of a verb; what follows -- is never a flag"
 	if best := problem.Closest(name, names); best != "" {
 		hint = "did you mean " + dashed(best) + "?"
 	}
@@ -204,7 +204,7 @@ func (l *line) ordered(app *cli.App, command *cli.Command) ([]string, error) {
 		return nil, err
 	}
 	if command != nil && command.ArgsUsage == "" && !command.Hidden && len(l.rest) > 0 {
-		return nil, problem.New(problem.Usage, "shipper "+verb+" --help tells what it takes", "`%s` takes no arguments, but got %q", verb, l.rest[0])
+		return nil, problem.New(problem.Usage, "`shipper "+verb+" --help` tells what it takes", "`%s` takes no arguments, but got %q", verb, l.rest[0])
 	}
 	out = append(out, l.flags...)
 	if len(l.rest) > 0 {
@@ -219,7 +219,7 @@ func (l *line) belong(all map[string][]known, verb string) error {
 		name, _, inline := strings.Cut(strings.TrimLeft(l.flags[i], "-"), "=")
 		defs := all[name]
 		if !slices.ContainsFunc(defs, func(k known) bool { return k.verb == verb }) {
-			return problem.New(problem.Usage, "it belongs to `"+defs[0].verb+"`; shipper VERB --help tells the flags of a verb",
+			return problem.New(problem.Usage, "it belongs to `"+defs[0].verb+"`; `shipper VERB --help` tells the flags of a verb",
 				"unknown flag %s of `%s`", dashed(name), verb)
 		}
 		if !inline && takesValue(defs[0].flag) {

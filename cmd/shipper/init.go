@@ -44,7 +44,7 @@ func (p *program) init(c *cli.Context) (pipeline.Result, error) {
 	}
 	out, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		return pipeline.Result{}, problem.New(problem.Usage, "shipper validate checks it; name another file with --config", "init: %s is there already", file)
+		return pipeline.Result{}, problem.New(problem.Usage, "`shipper validate` checks it; name another file with --config", "init: %s is there already", file)
 	}
 	if err != nil {
 		return pipeline.Result{}, problem.Wrap(problem.Failed, err, "init", "")
@@ -53,7 +53,7 @@ func (p *program) init(c *cli.Context) (pipeline.Result, error) {
 	if err := errors.Join(tmpl.Execute(out, s), out.Close()); err != nil {
 		return pipeline.Result{}, problem.Wrap(problem.Failed, err, "init", "")
 	}
-	return pipeline.Result{}, p.print(fmt.Sprintf("wrote %s: name your hosts in it, then run shipper validate\n", file))
+	return pipeline.Result{}, p.print(fmt.Sprintf("wrote %s: name your hosts in it, then run `shipper validate`\n", file))
 }
 
 var modulePath = regexp.MustCompile(`(?m)^module\s+"?([^\s"]+)`)

@@ -73,6 +73,6 @@ func overdue(ctx context.Context, grace time.Duration) <-chan time.Time {
 }
 
 func errOverdue(verb string) error {
-	return problem.New(problem.Aborted, "shipper status tells how the hosts stand",
+	return problem.New(problem.Aborted, "`shipper status` tells how the hosts stand",
 		"interrupted: %s did not end within %v; what is left the hosts undo when the lease ends", verb, graceOf(verb))
 }

@@ -68,7 +68,7 @@ func result(st pipeline.FleetStatus) pipeline.Result {
 // say: silence is not success.
 func standing(st pipeline.FleetStatus) error {
 	if len(st.Behind) > 0 || st.State == rollout.Split {
-		return problem.New(problem.Behind, "shipper resume goes on with the run, shipper rollback takes the rest back",
+		return problem.New(problem.Behind, "`shipper resume` goes on with the run, `shipper rollback` takes the rest back",
 			"not on the reported release: %s", list(st.Behind))
 	}
 	for _, h := range st.Hosts {
@@ -83,11 +83,11 @@ func standing(st pipeline.FleetStatus) error {
 func outcome(st pipeline.FleetStatus) error {
 	switch st.State {
 	case rollout.Paused:
-		return problem.New(problem.Paused, "shipper promote goes on, shipper abort goes back", "run %s is paused: %s", st.Run, st.Why)
+		return problem.New(problem.Paused, "`shipper promote` goes on, `shipper abort` goes back", "run %s is paused: %s", st.Run, st.Why)
 	case rollout.Aborted:
 		return problem.New(problem.Aborted, "", "run %s was aborted: %s", st.Run, st.Why)
 	case rollout.RolledBack, rollout.Failed, rollout.Lost:
-		return problem.New(problem.Failed, "shipper history tells more", "run %s ended as %s: %s", st.Run, st.State, st.Why)
+		return problem.New(problem.Failed, "`shipper history` tells more", "run %s ended as %s: %s", st.Run, st.State, st.Why)
 	}
 	return nil
 }
