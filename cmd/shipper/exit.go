@@ -139,7 +139,10 @@ func codeOfTransport(k transport.Kind) int {
 // stateOf names how a verb ended for the result record, where its run does
 // not say.
 func stateOf(result pipeline.Result, exit int) rollout.State {
-	if result.State != "" {
+	switch {
+	case result.State == rollout.Failed && exit == exitAborted:
+		return rollout.Aborted // stopped before there was a run to abort
+	case result.State != "":
 		return result.State
 	}
 	switch exit {

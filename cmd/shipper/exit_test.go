@@ -76,4 +76,10 @@ func TestStateOf(t *testing.T) {
 			t.Errorf("%d: %s, want %s", exit, got, want)
 		}
 	}
+	if got := stateOf(pipeline.Result{State: rollout.Failed}, 5); got != rollout.Aborted {
+		t.Error(got)
+	}
+	if got := stateOf(pipeline.Result{State: rollout.Split}, 9); got != rollout.Split {
+		t.Error(got)
+	}
 }
