@@ -1,126 +1,22 @@
 package config
 
-// descriptions tells what each key means, for editors; docs/CONFIGURATION.md
-// tells more.
+import (
+	_ "embed"
+	"strings"
+)
+
+// describe.txt tells what each key means, for editors: `Type.key: text`.
+// docs/CONFIGURATION.md tells more.
+//
+//go:embed describe.txt
+var described string
+
 func descriptions() map[string]string {
-	return map[string]string{
-		"File.service":      "the program and the Windows services that run it",
-		"File.build":        "how the executables are made",
-		"File.traffic":      "who serves the public address",
-		"File.checks":       "smoke checks of a new instance, before it gets any traffic",
-		"File.rollout":      "how traffic moves to a new release",
-		"File.analysis":     "how a new release is judged",
-		"File.rollback":     "what happens when it is bad",
-		"File.retention":    "what a host keeps",
-		"File.bootstrap":    "how the helper may get to a host",
-		"File.environments": "hosts, how to reach them, and what differs there",
-
-		"Service.name":         "name of the service, of its folders and its slots; 1 to 80 letters, digits, . _ -",
-		"Service.displayName":  "name in the list of services; default: name",
-		"Service.description":  "text in the list of services",
-		"Service.mode":         "native: the program is a Windows service; console: any console program",
-		"Service.binary":       "name of the executable, without .exe; default: name",
-		"Service.args":         "arguments; may hold {{.Listen}}, {{.Port}}, {{.Slot}}, {{.Version}}, {{.DataDir}}, {{.LogDir}}; never secrets",
-		"Service.env":          "environment variables; templates as in args; never secrets",
-		"Service.secrets":      "variables by reference: ${env:NAME} or ${file:PATH}",
-		"Service.files":        "files that travel beside the executable",
-		"Service.account":      "account of the slots; default: the virtual account of each slot",
-		"Service.dependencies": "services that must run first",
-		"Service.recovery":     "waits before Windows restarts the crashed service of a committed release",
-		"Service.stopTimeout":  "how long a stop may take before the process tree is killed",
-		"Service.stopSignal":   "how a console program is asked to stop",
-		"Service.stopURL":      "path on the slot's own port, for stopSignal http",
-		"Service.startTimeout": "how long a start may take until the instance listens",
-		"Service.ports":        "fixed loopback ports of the slots; default: public port + 10000 and + 10001",
-
-		"ServiceOverride.args":    "replaces the arguments",
-		"ServiceOverride.env":     "adds and replaces environment variables",
-		"ServiceOverride.account": "replaces the account",
-		"ServiceOverride.files":   "replaces the files",
-
-		"FileRef.from":     "path, relative to the folder of shipper.yaml",
-		"FileRef.to":       "path inside the release; default: the name of from",
-		"FileRef.template": "render {{.Listen}} and the like in it",
-		"Ports.blue":       "port of the blue slot, 1024 to 49151",
-		"Ports.green":      "port of the green slot, 1024 to 49151",
-
-		"Build.goreleaser": "path of the GoReleaser configuration, or none: plain go build; default: .goreleaser.yaml, if it is there",
-		"Build.tool":       "the goreleaser executable; default: looked up",
-		"Build.package":    "main package for plain go build",
-		"Build.ldflags":    "linker flags for plain go build",
-		"Build.targets":    "windows/amd64, windows/arm64; default: what the hosts need",
-		"Build.prebuilt":   "folder with executables that are there already",
-		"Build.dist":       "folder for the results",
-
-		"Traffic.router":       "embedded: shipper's own reverse proxy; none: no public traffic",
-		"Traffic.listen":       `public address, ":8080" or "10.0.0.1:8080"`,
-		"Traffic.drainTimeout": "how long requests in flight may take when a slot leaves",
-		"Traffic.boot":         "what requests meet after a boot until stable is ready: hold or refuse",
-
-		"Check.http":      "path on the slot's own port; 2xx is good",
-		"Check.tcp":       "the slot's port accepts connections",
-		"Check.interval":  "between two tries",
-		"Check.timeout":   "of one try",
-		"Check.successes": "good tries in a row",
-		"Check.deadline":  "for the whole check",
-
-		"Rollout.strategy":         "canary: by weights; blue-green: all at once after the checks",
-		"Rollout.steps":            "steps of the first batch",
-		"Rollout.laterSteps":       "steps of later batches; default: the last weight below 100 and one analysis",
-		"Rollout.batches":          "names of hosts that step together; default: one batch of all",
-		"Rollout.progressDeadline": "without progress for so long the run fails; 0s: never",
-		"Rollout.bake":             "how long stable keeps 5 % as control group before the commit",
-		"Rollout.keepWarm":         "how long the old slot keeps running after the commit",
-		"Rollout.parkFor":          "how long a paused release keeps running without a controller",
-		"Step.setWeight":           "share of the traffic, in percent, two decimals",
-		"Step.pause":               "a duration; {}: until promoted",
-		"Step.analysis":            "wait until the signals have a conclusive verdict",
-
-		"Analysis.signals":            "limits on the canary, from the router's counters",
-		"Analysis.minRequests":        "requests of the canary before a signal can pass",
-		"Analysis.maxWait":            "how long a step waits for them",
-		"Analysis.onInsufficientData": "what happens when there are too few",
-		"Signal.name":                 "default: errors or latency",
-		"Signal.errors":               "limit on the share of failed requests",
-		"Signal.latency":              "limit on a percentile of the latency",
-		"Signal.interval":             "between two measurements",
-		"Signal.failureLimit":         "failed measurements tolerated",
-		"Signal.minRequests":          "default: that of analysis",
-		"Signal.dryRun":               "measure and tell, but never fail",
-		"ErrorLimit.max":              "absolute: 0.01 is one percent",
-		"ErrorLimit.above":            "above stable's share",
-		"LatencyLimit.percentile":     "0.99 is the 99th percentile",
-		"LatencyLimit.max":            "absolute",
-		"LatencyLimit.factor":         "times stable's",
-
-		"Rollback.auto":      "go back by itself when a signal fails; false: freeze and wait",
-		"Rollback.scope":     "who goes back: fleet, batch or host",
-		"Rollback.lease":     "how long a host keeps an intermediate state without a living controller",
-		"Retention.releases": "releases kept on a host; the current and the previous one always stay",
-		"Bootstrap.allow":    "ways for the helper to a host, first choice first",
-
-		"Environment.hosts":     "addresses, or maps",
-		"Environment.transport": "how the hosts are reached",
-		"Environment.service":   "overrides of args, env, account, files",
-		"Environment.traffic":   "overrides",
-		"Environment.checks":    "replaces the checks",
-		"Environment.rollout":   "overrides",
-		"Environment.analysis":  "overrides",
-		"Environment.rollback":  "overrides",
-		"Host.name":             "name in reports and batches; default: address",
-		"Host.address":          "DNS name or IP address",
-		"Host.port":             "default: that of transport",
-		"Host.arch":             "architecture of the host",
-		"Host.tags":             "labels of your own",
-		"Transport.type":        "winrm; local: this machine",
-		"Transport.https":       "TLS on 5986 instead of message encryption on 5985",
-		"Transport.port":        "default: 5985, 5986 with https",
-		"Transport.auth":        "ntlm; basic with https only",
-		"Transport.user":        `Administrator, or DOMAIN\name; may be a reference`,
-		"Transport.password":    "a reference: ${env:NAME} or ${file:PATH}",
-		"Transport.ca":          "PEM file with the certificates to trust",
-		"Transport.insecure":    "do not verify the host's certificate",
-		"Transport.timeout":     "to connect to a host",
-		"Transport.root":        "local: folder instead of Program Files and ProgramData",
+	out := map[string]string{}
+	for line := range strings.Lines(described) {
+		if key, text, ok := strings.Cut(strings.TrimSpace(line), ": "); ok {
+			out[key] = text
+		}
 	}
+	return out
 }
