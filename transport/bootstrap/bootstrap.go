@@ -157,28 +157,37 @@ func wrongDigest(got, want release.Digest) error {
 }
 
 // settle gives the staged folder its name. Another controller may have been
-// faster; a damaged helper under the name is put aside.
+// faster; a damaged helper under the name is put aside; a scanner may hold
+// the new file for a moment, and with it the folder.
 func (s *site) settle(ctx context.Context, want release.Digest, stage string) error {
 	final := s.join(s.bin, string(want))
-	err := s.must(ctx, s.lines.rename(stage, final), nil)
-	if got, derr := s.digest(ctx, s.executable(want)); derr != nil || got == want {
-		return derr
+	for try := 1; ; try++ {
+		err := s.must(ctx, s.lines.rename(stage, final), nil)
+		got, derr := s.digest(ctx, s.executable(want))
+		switch {
+		case derr != nil || got == want:
+			return derr
+		case err == nil:
+			return problem.New(problem.Verification, hintChanged, "the helper changed after it was placed")
+		case isTransport(err) || try == sharingTries:
+			return fmt.Errorf("name the helper: %w", err)
+		case got != "" || try > sharingTries/2: // damaged, or a folder without its helper
+			s.putAside(ctx, final)
+		default:
+			if err := wait(ctx, sharingPause); err != nil {
+				return err
+			}
+		}
 	}
-	if err == nil {
-		return problem.New(problem.Verification, hintChanged, "the helper changed after it was placed")
-	}
+}
+
+// putAside frees the name of the helper. It may be running: a file in use
+// can be renamed, but not removed.
+func (s *site) putAside(ctx context.Context, final string) {
 	broken := s.join(s.bin, ".broken-"+newName())
-	if err := s.must(ctx, s.lines.rename(final, broken), nil); err != nil {
-		return fmt.Errorf("put a damaged helper aside: %w", err)
+	if s.must(ctx, s.lines.rename(final, broken), nil) == nil {
+		s.remove(ctx, broken)
 	}
-	s.remove(ctx, broken)
-	if err := s.must(ctx, s.lines.rename(stage, final), nil); err != nil {
-		return err
-	}
-	if got, err := s.digest(ctx, s.executable(want)); err != nil || got == want {
-		return err
-	}
-	return problem.New(problem.Verification, hintChanged, "the helper changed after it was placed")
 }
 
 const hintChanged = "a virus scanner may have taken it: allow %ProgramFiles%\\shipper\\bin there, or have the helper signed"

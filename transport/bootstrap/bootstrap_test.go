@@ -219,6 +219,38 @@ func TestScannerHoldsTheFileForAWhile(t *testing.T) {
 	}
 }
 
+func TestScannerHoldsTheFolderForAWhile(t *testing.T) {
+	c, o := here(t)
+	held := 2
+	m := &meddler{Conn: c, line: " && mv ", fake: func() *transport.Result {
+		if held--; held >= 0 {
+			return &transport.Result{Exit: 1, Stderr: []byte("Access is denied.")}
+		}
+		return nil
+	}}
+	if p, err := Ensure(t.Context(), m, standIn("one"), o); err != nil || !p.Installed {
+		t.Error(err)
+	}
+	held = 100
+	if _, err := Ensure(t.Context(), m, standIn("two"), o); err == nil || !strings.Contains(err.Error(), "Access is denied.") {
+		t.Errorf("for ever: %v", err)
+	}
+	if names := bin(t, o); len(names) != 1 {
+		t.Errorf("bin holds %v", names)
+	}
+}
+
+func TestFolderWithoutItsHelperIsReplaced(t *testing.T) {
+	c, o := here(t)
+	h := standIn("one")
+	if err := os.MkdirAll(filepath.Join(o.Root, "programs", "bin", string(h.Digest())), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := Ensure(t.Context(), c, h, o); err != nil || !p.Installed {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
 func TestScannerTakesTheFile(t *testing.T) {
 	c, o := here(t)
 	m := &meddler{Conn: c, line: "mv ", after: func() {

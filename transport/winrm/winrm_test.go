@@ -21,15 +21,18 @@ import (
 func TestContract(t *testing.T) {
 	probe := transporttest.Build(t, "", "")
 	h := startHost(t, wsman.Limits{})
-	for name, cfg := range h.configs() {
-		t.Run(name, func(t *testing.T) {
-			transporttest.Run(t, transporttest.Host{
-				Dial: func(t *testing.T) transport.Conn { return dial(t, cfg) }, Probe: probe, Temp: t.TempDir(),
+	t.Run("by", func(t *testing.T) {
+		for name, cfg := range h.configs() {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				transporttest.Run(t, transporttest.Host{
+					Dial: func(t *testing.T) transport.Conn { return dial(t, cfg) }, Probe: probe, Temp: t.TempDir(),
+				})
 			})
-			if n := h.Shells(); n != 0 {
-				t.Errorf("%d shells left behind", n)
-			}
-		})
+		}
+	})
+	if n := h.Shells(); n != 0 {
+		t.Errorf("%d shells left behind", n)
 	}
 }
 
