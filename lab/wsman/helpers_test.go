@@ -268,7 +268,23 @@ func signal(shell, id, code string) message {
 	return message{action: shellURI + "/Signal", shell: shell, body: `<rsp:Signal CommandId="` + id + `"><rsp:Code>` + shellURI + `/signal/` + code + `</rsp:Code></rsp:Signal>`}
 }
 
-var streamPattern = regexp.MustCompile(`<rsp:Stream Name="stdout" CommandId="[^"]+">([^<]*)</rsp:Stream>`)
+// stdoutOf collects what a reply carries of stdout.
+func stdoutOf(t *testing.T, reply string) (out []byte) {
+	t.Helper()
+	for {
+		_, after, ok := strings.Cut(reply, `<rsp:Stream Name="stdout" `)
+		if !ok {
+			return out
+		}
+		_, after, _ = strings.Cut(after, ">")
+		text, rest, _ := strings.Cut(after, "<")
+		b, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, reply = append(out, b...), rest
+	}
+}
 
 // output receives until the command is done.
 func (s *service) output(t *testing.T, shell, id string) (stdout []byte, exit string) {
@@ -276,24 +292,9 @@ func (s *service) output(t *testing.T, shell, id string) (stdout []byte, exit st
 	var all bytes.Buffer
 	for {
 		reply := s.must(t, receive(shell, id, ""))
-		for _, m := range streamPattern.FindAllStringSubmatch(reply, -1) {
-			b, err := base64.StdEncoding.DecodeString(m[1])
-			if err != nil {
-				t.Fatal(err)
-			}
-			all.Write(b)
-		}
+		all.Write(stdoutOf(t, reply))
 		if strings.Contains(reply, "CommandState/Done") {
 			return all.Bytes(), find(t, `<rsp:ExitCode>(\d+)<`, reply)
 		}
 	}
-}
-
-func unbase64(t *testing.T, s string) []byte {
-	t.Helper()
-	b, err := base64.StdEncoding.DecodeString(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
 }

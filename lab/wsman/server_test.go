@@ -265,7 +265,7 @@ func TestDeleteKillsTheTree(t *testing.T) {
 			shell := s.open(t, "")
 			held, dead := deathOf(t)
 			id := s.run(t, shell, "exec "+held+"; sleep 1000 &amp; echo ready; wait")
-			for len(decode(t, s.must(t, receive(shell, id, "")))) == 0 {
+			for len(stdoutOf(t, s.must(t, receive(shell, id, "")))) == 0 {
 			}
 			end(s, t, shell, id)
 			dead()
@@ -310,13 +310,4 @@ func TestIdleShellIsReaped(t *testing.T) {
 	if _, code := s.ask(t, message{action: transfer + "Get", shell: shell}); code != "2150858843" {
 		t.Errorf("get: %s", code)
 	}
-}
-
-func decode(t *testing.T, reply string) []byte {
-	t.Helper()
-	var out []byte
-	for _, m := range streamPattern.FindAllStringSubmatch(reply, -1) {
-		out = append(out, unbase64(t, m[1])...)
-	}
-	return out
 }
