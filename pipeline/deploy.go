@@ -31,6 +31,9 @@ func (p *Pipeline) Deploy(ctx context.Context, req DeployRequest) (Result, error
 	if err := d.render(); err != nil {
 		return res, err
 	}
+	if _, err := rollout.New(plan(p.Target, nil)); err != nil {
+		return res, planProblem(err)
+	}
 	defer d.f.close()
 	if err := p.reach(ctx, d.f, s); err != nil {
 		return res, stopped(ctx, err)
@@ -57,6 +60,10 @@ type deployment struct {
 	f         fleet
 	secrets   map[string]string
 	revisions map[string]release.Revision // by architecture
+}
+
+func planProblem(err error) error {
+	return problem.Wrap(problem.Usage, err, "plan the rollout", "correct rollout or analysis in shipper.yaml")
 }
 
 func (d *deployment) render() error {
@@ -108,7 +115,7 @@ func (d *deployment) underLock(ctx context.Context, before map[string]rpc.Servic
 	}
 	engine, err := rollout.New(plan(d.p.Target, first))
 	if err != nil {
-		return res, problem.Wrap(problem.Usage, err, "plan the rollout", "`shipper validate` checks the configuration")
+		return res, planProblem(err)
 	}
 	dr := newDriver(d.p, d.f, d.s.run, task{start: d.start}, d.s, engine)
 	return dr.result(dr.drive(ctx), res)

@@ -44,6 +44,8 @@ type driver struct {
 	end    rollout.Command // Finish, once it came
 	ask    string          // asked of the engine once the first step began: promote of a parked run
 
+	entered bool // some step began
+
 	mu    sync.Mutex
 	slots map[string]rpc.Started
 	fault map[string]error // what a host failed with, for kind and hint of the result
@@ -118,6 +120,11 @@ func (d *driver) step(ctx context.Context, ev rollout.Event) {
 			d.hosts[c.Host].add(ctx, c)
 		}
 	}
+	if d.ask != "" && d.entered {
+		asked := rollout.Asked{Kind: d.ask, By: d.p.Owner}
+		d.ask = ""
+		d.step(ctx, asked)
+	}
 }
 
 func (d *driver) startWorkers(ctx context.Context) {
@@ -187,10 +194,7 @@ func (d *driver) refusedEverywhere() bool {
 func (d *driver) tellNote(note any) {
 	switch n := note.(type) {
 	case rollout.StepNote:
-		if d.ask != "" {
-			d.events <- rollout.Asked{Kind: d.ask, By: d.p.Owner}
-			d.ask = ""
-		}
+		d.entered = true
 		d.story.tell(journal.TypeStep, "", journal.StepBegan{Batch: n.Batch, Batches: n.Batches, Step: n.Step, Steps: n.Steps, What: n.What})
 	case rollout.MeasurementNote:
 		d.story.tell(journal.TypeMeasurement, "", journal.Measurement{

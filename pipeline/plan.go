@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"slices"
+
 	"github.com/go-shipper/shipper/config"
 	"github.com/go-shipper/shipper/rollout"
 )
@@ -35,6 +37,24 @@ func batches(t config.Target) [][]string {
 		all = append(all, h.Name)
 	}
 	return [][]string{all}
+}
+
+// only keeps the hosts named, in their batches: the others are where they
+// should be.
+func only(batches [][]string, names []string) [][]string {
+	var out [][]string
+	for _, b := range batches {
+		var left []string
+		for _, name := range b {
+			if slices.Contains(names, name) {
+				left = append(left, name)
+			}
+		}
+		if len(left) > 0 {
+			out = append(out, left)
+		}
+	}
+	return out
 }
 
 func steps(in []config.Step) []rollout.Step {

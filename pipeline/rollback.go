@@ -205,6 +205,7 @@ func (p *Pipeline) leftOver(ctx context.Context, f fleet, hosts []HostStatus, no
 		first[h.Host] = h.Status.Stable == ""
 	}
 	r.plan = plan(p.Target, first)
+	r.plan.Batches = only(r.plan.Batches, r.hosts.names())
 	r.plan.From = rollout.Position{Batch: max(step.Batch, 1), Step: max(step.Step, 1)}
 	r.step = r.plan.From.Step
 	return r, nil

@@ -4,10 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"sync"
 	"time"
 
 	"github.com/go-shipper/shipper/host/rpc"
-	"github.com/go-shipper/shipper/journal"
 	"github.com/go-shipper/shipper/rollout"
 )
 
@@ -61,47 +61,46 @@ func (h *host) fenced(run string) rpc.Fenced {
 	return rpc.Fenced{Service: h.p.Target.Service.Name, Run: run, Fence: h.fence}
 }
 
-// scribe hands the story's records to every host as they come.
+// scribe hands the story's records to every host as they come. stop hands
+// over the rest and ends it.
 func (p *Pipeline) scribe(ctx context.Context, f fleet, s *story) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	sent := 0
-	go func() {
-		defer close(done)
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-s.changed:
-				sent = p.hand(ctx, f, s, sent)
+	over := make(chan struct{})
+	var work sync.WaitGroup
+	for _, h := range f {
+		work.Go(func() {
+			sent := 0
+			for news := s.news(); ; news = s.news() {
+				sent = h.hand(ctx, s, sent)
+				select {
+				case <-news:
+				case <-over:
+					h.hand(ctx, s, sent)
+					return
+				}
 			}
-		}
-	}()
+		})
+	}
 	return func() {
-		cancel()
-		<-done
-		last, end := context.WithTimeout(context.Background(), releaseTimeout)
-		defer end()
-		p.hand(last, f, s, sent)
+		close(over)
+		work.Wait()
 	}
 }
 
-// hand appends the records from index i on to all hosts; a host that misses
-// some gets them with the next lot only from its peers' copies: `history`
-// merges what all hosts have.
-func (p *Pipeline) hand(ctx context.Context, f fleet, s *story, i int) int {
+// hand appends the records from index i on and returns how many the host has
+// then. What it misses goes with the next lot; a host that stays away finds
+// it at its peers: `history` merges what all hosts have.
+func (h *host) hand(ctx context.Context, s *story, i int) int {
 	records := s.after(i)
 	if len(records) == 0 {
 		return i
 	}
-	_ = f.each(ctx, func(ctx context.Context, h *host) error {
-		return h.append(ctx, s.run, records)
+	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
+	defer cancel()
+	err := h.call(ctx, 0, func(c *rpc.Client) error {
+		return c.Append(ctx, rpc.Append{Service: h.p.Target.Service.Name, Run: s.run, Records: records})
 	})
+	if err != nil {
+		return i
+	}
 	return i + len(records)
-}
-
-func (h *host) append(ctx context.Context, run string, records []journal.Record) error {
-	return h.call(ctx, 0, func(c *rpc.Client) error {
-		return c.Append(ctx, rpc.Append{Service: h.p.Target.Service.Name, Run: run, Records: records})
-	})
 }

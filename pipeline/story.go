@@ -22,7 +22,7 @@ type story struct {
 }
 
 func newStory(run string, now func() time.Time, emit func(journal.Record)) *story {
-	return &story{run: run, now: now, emit: emit, changed: make(chan struct{}, 1)}
+	return &story{run: run, now: now, emit: emit, changed: make(chan struct{})}
 }
 
 // tell adds one record; host is empty for what concerns the whole run.
@@ -31,25 +31,43 @@ func (s *story) tell(kind, host string, data any) journal.Record {
 	if err != nil { // only our own plain structs reach this
 		raw = json.RawMessage(`null`)
 	}
+	return s.add(kind, host, raw, s.emit)
+}
+
+// keep stores a record on the hosts without showing it.
+func (s *story) keep(kind string, data any) {
+	raw, err := json.Marshal(data)
+	if err != nil {
+		raw = json.RawMessage(`null`)
+	}
+	s.add(kind, "", raw, nil)
+}
+
+func (s *story) add(kind, host string, raw json.RawMessage, emit func(journal.Record)) journal.Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seq++
 	r := journal.Record{V: journal.Version, Seq: s.seq, Time: s.now().UTC(), Run: s.run, Type: kind, Host: host, Data: raw}
-	if s.emit != nil {
-		s.emit(r)
+	if emit != nil {
+		emit(r)
 	}
 	if stored(kind) {
 		s.stored = append(s.stored, r)
-		select {
-		case s.changed <- struct{}{}:
-		default:
-		}
+		close(s.changed)
+		s.changed = make(chan struct{})
 	}
 	return r
 }
 
 // note tells one sentence.
 func (s *story) note(kind, host, text string) { s.tell(kind, host, journal.Note{Text: text}) }
+
+// news is closed when the next record to store was told.
+func (s *story) news() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changed
+}
 
 // after returns the stored records from index i on.
 func (s *story) after(i int) []journal.Record {
@@ -65,14 +83,6 @@ func stored(kind string) bool {
 		return false
 	}
 	return true
-}
-
-// keep stores a record on the hosts without showing it.
-func (s *story) keep(kind string, data any) {
-	emit := s.emit
-	s.emit = nil
-	s.tell(kind, "", data)
-	s.emit = emit
 }
 
 func decode(r journal.Record, into any) error {
