@@ -15,7 +15,8 @@ const (
 	shellName    = "shipper"
 	shellIdle    = 180 * time.Second // after which a host frees what we left behind
 	maxLine      = 8000              // of 8191 that cmd.exe takes, in bytes
-	busyPatience = 30 * time.Second  // for a host that still swallows the Send before
+	emptyPause   = 20 * time.Millisecond
+	busyPatience = 30 * time.Second // for a host that still swallows the Send before
 )
 
 // shell is a remote shell; all that runs in it dies with it.
@@ -92,7 +93,12 @@ func (k *command) receive(ctx context.Context) (output, error) {
 		if err != nil {
 			return output{}, k.c.explain(ctx, "receive", err)
 		}
-		return o, nil
+		if o.done || len(o.stdout)+len(o.stderr) > 0 {
+			return o, nil
+		}
+		if err := wait(ctx, emptyPause); err != nil { // a host that answers nothing, and at once
+			return output{}, k.c.explain(ctx, "receive", err)
+		}
 	}
 }
 
