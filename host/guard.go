@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -82,12 +81,9 @@ func (g *Guard) loadServices() error {
 		if !e.IsDir() || checkName(e.Name()) != nil {
 			continue
 		}
-		s := newService(g, e.Name())
-		s.load()
-		if errors.Is(s.broken, fs.ErrNotExist) {
-			continue
+		if s := newService(g, e.Name()); s.load() {
+			g.services[strings.ToLower(e.Name())] = s
 		}
-		g.services[strings.ToLower(e.Name())] = s
 	}
 	return nil
 }

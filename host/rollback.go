@@ -25,7 +25,7 @@ func (s *service) rollback(ctx context.Context, p rpc.Rollback) (rpc.Undone, err
 		}
 		return err
 	}
-	err := s.work(ctx, order{name: "rollback", admit: admit, urgent: true}, func(ctx context.Context) error {
+	err := s.work(ctx, order{name: "rollback", admit: admit, urgent: true, keep: true}, func(ctx context.Context) error {
 		var revert bool
 		s.tell(func() { revert = s.st.Run.parked() || s.st.Run.live() })
 		told := func(u rpc.Undone) { reply = u }

@@ -75,16 +75,19 @@ func newService(g *Guard, name string) *service {
 	}
 }
 
-// load reads both files. What cannot be read is left alone.
-func (s *service) load() {
+// load reads both files and reports whether there is anything of the service.
+// What cannot be read is left alone.
+func (s *service) load() bool {
 	st, note, err := s.stateFile.load()
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false
 	case errors.Is(err, errNewer):
 		s.broken = rpc.Errorf(rpc.CodeProtocol, "upgrade shipper", "%v", err)
-		return
+		return true
 	case err != nil:
 		s.broken = rpc.Errorf(rpc.CodeFailed, "restore the file, or remove the service's folder and deploy again", "%v", err)
-		return
+		return true
 	}
 	s.st = st
 	if note != "" {
@@ -98,6 +101,7 @@ func (s *service) load() {
 		// An old session may name a fence that was given again: no lease is honoured.
 		s.st.note("the session could not be read, its lease is not honoured")
 	}
+	return true
 }
 
 // run is the owner's loop.
@@ -221,7 +225,9 @@ func (s *service) next() (time.Time, bool) {
 			consider(s.deadline)
 		}
 		consider(s.retry)
-		consider(s.st.Warm)
+		if !s.st.Mend { // until the route has moved the old slot may still serve
+			consider(s.st.Warm)
+		}
 		if s.st.Run.parked() {
 			consider(s.st.Run.Until)
 		}
@@ -236,7 +242,7 @@ func (s *service) tick() {
 	if s.expired() {
 		s.undoing = true
 		if s.task == nil {
-			s.begin("lease ran out", false, s.expire)
+			s.begin("lease ran out", true, s.expire)
 		} else if !s.task.keep {
 			s.task.cancel(errUndoing)
 		}
@@ -247,10 +253,10 @@ func (s *service) tick() {
 	case passed(s.retry):
 		s.retry = time.Time{}
 		s.begin("mend", true, s.mend)
-	case passed(s.st.Warm):
-		s.begin("keep warm is over", false, s.unhurried(s.cool))
+	case passed(s.st.Warm) && !s.st.Mend:
+		s.begin("keep warm is over", true, s.unhurried(s.cool))
 	case s.st.Run.parked() && passed(s.st.Run.Until):
-		s.begin("parked too long", false, s.unhurried(s.unpark))
+		s.begin("parked too long", true, s.unhurried(s.unpark))
 	}
 }
 

@@ -70,15 +70,15 @@ func (s *service) acquire(p rpc.Acquire) (view rpc.Session, wait *task, err erro
 	case s.st.Environment != "" && s.st.Environment != p.Environment:
 		return view, nil, rpc.Errorf(rpc.CodeConflict, "choose another service name for one of them",
 			"service %s belongs to environment %q on this host", s.name, s.st.Environment)
-	case s.st.Frozen != "":
-		return view, nil, rpc.Errorf(rpc.CodeConflict, "thaw it on the host: shipper-host freeze --thaw "+s.name,
-			"service %s is frozen: %s", s.name, s.st.Frozen)
 	case s.undoing || s.expired():
 		s.tick()
 		return view, s.task, nil
 	case s.ses != nil && s.ses.Run == p.Run && s.ses.Owner == p.Owner:
 		err := s.extend(p.TTL)
 		return s.session(), nil, err
+	case s.st.Frozen != "":
+		return view, nil, rpc.Errorf(rpc.CodeConflict, "thaw it on the host: shipper-host freeze --thaw "+s.name,
+			"service %s is frozen: %s", s.name, s.st.Frozen)
 	case s.ses != nil:
 		return view, nil, s.refuse(rpc.CodeLocked, "%s holds the lock of %s since %s (%s, run %s)",
 			s.ses.Owner, s.name, s.ses.Since.UTC().Format(time.RFC3339), s.ses.Verb, s.ses.Run)

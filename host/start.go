@@ -127,6 +127,9 @@ func (s *service) claim(p rpc.Start, rev release.Revision, at rpc.Started) error
 	if err := s.holds(p.Fenced); err != nil {
 		return err
 	}
+	if r := s.st.Run; r.ID == p.Run && r.Weight > 0 {
+		return rpc.Errorf(rpc.CodeConflict, "undo the run", "slot %s gets %s of the traffic and cannot be changed now", r.Slot, r.Weight)
+	}
 	s.endParked(p.Run)
 	return s.change(func(st *state) {
 		if st.Run.ID != p.Run {

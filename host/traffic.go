@@ -66,6 +66,9 @@ func (s *service) apply(ctx context.Context) (router.View, error) {
 		return router.View{}, err
 	}
 	view, err := s.put(ctx, want, generation)
+	if errors.Is(err, router.ErrConflict) || errors.Is(err, router.ErrInvalid) {
+		return view, rpc.Errorf(rpc.CodeConflict, "check traffic.listen: another program may hold the address", "set the route of %s: %v", s.name, err)
+	}
 	if err != nil {
 		return view, fmt.Errorf("set the route of %s: %w", s.name, err)
 	}

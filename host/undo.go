@@ -39,7 +39,7 @@ func (s *service) undo(ctx context.Context, p rpc.Undo) (rpc.Undone, error) {
 	flipped := make(chan rpc.Undone, 1)
 	result := make(chan error, 1)
 	go func() {
-		result <- s.work(ctx, order{name: "undo", admit: admit, urgent: true}, func(ctx context.Context) error {
+		result <- s.work(ctx, order{name: "undo", admit: admit, urgent: true, keep: true}, func(ctx context.Context) error {
 			return s.revert(ctx, end, func(u rpc.Undone) { flipped <- u })
 		})
 	}()

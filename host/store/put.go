@@ -4,11 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -167,7 +168,8 @@ func (s *Store) copyVerified(ctx context.Context, from io.Reader, path string, w
 	sum := sha256.New()
 	n, err := io.Copy(io.MultiWriter(sink{s, f}, sum), reader{ctx, io.LimitReader(from, want.Size+1)})
 	if err != nil {
-		if strings.HasPrefix(err.Error(), "zstd") || n > want.Size {
+		var disk *fs.PathError
+		if !errors.As(err, &disk) && ctx.Err() == nil { // what arrived cannot be decoded
 			return rpc.Errorf(rpc.CodeVerification, "push again", "%s: %v", want.Path, err)
 		}
 		return err
