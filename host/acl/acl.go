@@ -6,9 +6,12 @@ package acl
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/go-shipper/shipper/host/scm/wine"
 )
 
 // Access is what an account may do.
@@ -71,8 +74,38 @@ func WriteProtected(path string, data []byte, account string) error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("write protected file %s: %w", path, err)
 	}
-	if err := replace(temp, path); err != nil {
-		return fmt.Errorf("write protected file %s: %w", path, err)
+	return Replace(temp, path)
+}
+
+// Replace renames from to to, over an older one. On Windows it waits a moment
+// for scanners and backups that hold the file.
+func Replace(from, to string) error {
+	if err := replace(from, to); err != nil {
+		return fmt.Errorf("replace file: %w", err)
+	}
+	return nil
+}
+
+// RemoveAll is os.RemoveAll, and works on Wine too, which lacks the call that
+// Go deletes with there.
+func RemoveAll(path string) error {
+	if !wine.Detected() {
+		return os.RemoveAll(path)
+	}
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var failed error
+	if err == nil && info.IsDir() { // of a link only the link goes
+		entries, err := os.ReadDir(path)
+		failed = err
+		for _, e := range entries {
+			failed = errors.Join(failed, RemoveAll(filepath.Join(path, e.Name())))
+		}
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(failed, err)
 	}
 	return nil
 }

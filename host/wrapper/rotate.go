@@ -6,32 +6,38 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 )
 
-// rotator is a log file that starts anew when it is full. Every Write goes
-// to the system at once: what a crashing program said last is kept. Safe for
+// Log is a log file that starts anew when it is full. Every Write goes to
+// the system at once: what a crashing program said last is kept. Safe for
 // concurrent use.
-type rotator struct {
-	dir      string
+type Log struct {
+	name     string // path without extension
+	ext      string
 	maxBytes int64
-	keep     int // old files beside out.log
+	keep     int
 
 	mu   sync.Mutex
 	file *os.File
 	size int64
 }
 
-func openRotator(dir string, maxBytes int64, keep int) (*rotator, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+// OpenLog appends to the file at path and moves it aside when a Write would
+// make it larger than maxBytes: out.log to out.1.log, that to out.2.log …,
+// keep of them. Its folder is created if need be.
+func OpenLog(path string, maxBytes int64, keep int) (*Log, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("create log folder: %w", err)
 	}
-	r := &rotator{dir: dir, maxBytes: maxBytes, keep: keep}
-	return r, r.open()
+	ext := filepath.Ext(path)
+	l := &Log{name: strings.TrimSuffix(path, ext), ext: ext, maxBytes: maxBytes, keep: keep}
+	return l, l.open()
 }
 
-func (r *rotator) open() error {
-	f, err := os.OpenFile(r.path(0), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+func (l *Log) open() error {
+	f, err := os.OpenFile(l.path(0), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
@@ -40,61 +46,61 @@ func (r *rotator) open() error {
 		f.Close()
 		return fmt.Errorf("open log: %w", err)
 	}
-	r.file, r.size = f, info.Size()
+	l.file, l.size = f, info.Size()
 	return nil
 }
 
 // path of the n-th file; 0 is the one being written.
-func (r *rotator) path(n int) string {
+func (l *Log) path(n int) string {
 	if n == 0 {
-		return filepath.Join(r.dir, "out.log")
+		return l.name + l.ext
 	}
-	return filepath.Join(r.dir, fmt.Sprintf("out.%d.log", n))
+	return fmt.Sprintf("%s.%d%s", l.name, n, l.ext)
 }
 
 // Write never splits p over two files. It reports all of p as written even
 // if the disk is full: a program must not stop over its log.
-func (r *rotator) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.size > 0 && r.size+int64(len(p)) > r.maxBytes {
-		r.rotate()
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.size > 0 && l.size+int64(len(p)) > l.maxBytes {
+		l.rotate()
 	}
-	if r.file == nil && r.open() != nil {
+	if l.file == nil && l.open() != nil {
 		return len(p), nil
 	}
-	n, _ := r.file.Write(p)
-	r.size += int64(n)
+	n, _ := l.file.Write(p)
+	l.size += int64(n)
 	return len(p), nil
 }
 
 // rotate moves out.log to out.1.log and so on. If somebody holds a file the
 // current one goes on and the next Write tries again.
-func (r *rotator) rotate() {
-	r.close()
-	_ = os.Remove(r.path(r.keep))
-	for n := r.keep; n > 0; n-- {
-		err := os.Rename(r.path(n-1), r.path(n))
+func (l *Log) rotate() {
+	l.close()
+	_ = os.Remove(l.path(l.keep))
+	for n := l.keep; n > 0; n-- {
+		err := os.Rename(l.path(n-1), l.path(n))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 	}
-	if r.keep == 0 {
-		_ = os.Remove(r.path(0))
+	if l.keep == 0 {
+		_ = os.Remove(l.path(0))
 	}
 }
 
 // Close flushes the file.
-func (r *rotator) Close() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.close()
+func (l *Log) Close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.close()
 }
 
-func (r *rotator) close() {
-	if r.file != nil {
-		_ = r.file.Sync()
-		_ = r.file.Close()
-		r.file, r.size = nil, 0
+func (l *Log) close() {
+	if l.file != nil {
+		_ = l.file.Sync()
+		_ = l.file.Close()
+		l.file, l.size = nil, 0
 	}
 }

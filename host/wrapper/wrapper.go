@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -27,7 +28,7 @@ func Run(ctx context.Context, c Config, ready func()) (exit uint32, err error) {
 	if err := c.check(); err != nil {
 		return 1, err
 	}
-	log, err := openRotator(c.LogDir, c.LogMaxBytes, c.LogKeep)
+	log, err := OpenLog(filepath.Join(c.LogDir, "out.log"), c.LogMaxBytes, c.LogKeep)
 	if err != nil {
 		return 1, err
 	}
@@ -46,11 +47,11 @@ type program struct {
 	Config
 	tree   *tree.Tree
 	stdin  io.Closer
-	log    *rotator
+	log    *Log
 	copied chan struct{} // all output is in the log
 }
 
-func start(c Config, log *rotator) (*program, error) {
+func start(c Config, log *Log) (*program, error) {
 	env, err := environment(c)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"golang.org/x/sys/windows"
+
+	"github.com/go-shipper/shipper/host/scm"
+	"github.com/go-shipper/shipper/problem"
+)
+
+// systemManager is the service manager of the host.
+func systemManager() (*scm.Windows, error) {
+	m, err := scm.NewWindows()
+	if errors.Is(err, scm.ErrDenied) {
+		return nil, problem.Wrap(problem.Failed, err, "use the service manager", "run this as an administrator")
+	}
+	return m, err
+}
+
+// takeLock opens the file for nobody else.
+func takeLock(path string) (*os.File, error) {
+	name, err := windows.UTF16PtrFromString(path)
+	if err != nil {
+		return nil, err
+	}
+	h, err := windows.CreateFile(name, windows.GENERIC_WRITE, windows.FILE_SHARE_READ|windows.FILE_SHARE_DELETE, nil,
+		windows.OPEN_ALWAYS, windows.FILE_ATTRIBUTE_NORMAL, 0)
+	if errors.Is(err, windows.ERROR_SHARING_VIOLATION) {
+		return nil, errOther
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return os.NewFile(uintptr(h), path), nil
+}
+
+func detach(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.DETACHED_PROCESS | windows.CREATE_NEW_PROCESS_GROUP}
+}
