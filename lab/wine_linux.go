@@ -46,7 +46,7 @@ func (w wine) env() []string {
 		"WINEARCH=win64",
 		"WINEDEBUG=-all",
 		// No dialog that offers to download Mono or Gecko, no menu entries.
-		"WINEDLLOVERRIDES=mscoree,mshtml=;winemenubuilder.exe=d",
+		"WINEDLLOVERRIDES=mscoree,mshtml=;winemenubuilder.exe=d;certutil.exe,icacls.exe=n",
 	}
 }
 
