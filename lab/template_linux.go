@@ -13,6 +13,8 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"strings"
+	"time"
 
 	"github.com/go-shipper/shipper/lab/forwarder"
 	"github.com/go-shipper/shipper/problem"
@@ -26,7 +28,13 @@ import (
 var sources embed.FS
 
 // templateVersion changes when the way to make a template does.
-const templateVersion = "2"
+const templateVersion = "3"
+
+// partial ends the name of a template that is being made.
+const partial = ".part"
+
+// standIns are the names of lab/standin in C:\windows\system32.
+var standIns = []string{"tar.exe", "certutil.exe", "icacls.exe"}
 
 // template makes sure that the prefix which all hosts begin as exists, and
 // returns its folder. Making it takes about ten seconds.
@@ -48,7 +56,7 @@ func template(ctx context.Context, base string, log func(string)) (string, error
 		return "", err
 	}
 	dir := filepath.Join(base, "template-"+key)
-	if _, err := os.Stat(dir); err == nil {
+	if now := time.Now(); os.Chtimes(dir, now, now) == nil {
 		return dir, nil
 	}
 	log("making the Windows template, once (about 15 seconds)")
@@ -61,14 +69,22 @@ func template(ctx context.Context, base string, log func(string)) (string, error
 	return dir, nil
 }
 
-// removeOld removes templates that were made from something else, and halves
-// of ones. Hosts made from them keep their files.
+// unusedFor is how long a template must not have been used to be removed:
+// another version of this program may be copying from one just now.
+const unusedFor = 24 * time.Hour
+
+// removeOld removes templates that nobody uses any more, and halves of ones.
+// Hosts made from them keep their files.
 func removeOld(base string) error {
 	old, err := filepath.Glob(filepath.Join(base, "template-*"))
 	if err != nil {
 		return err
 	}
 	for _, dir := range old {
+		info, err := os.Stat(dir)
+		if err != nil || !strings.HasSuffix(dir, partial) && time.Since(info.ModTime()) < unusedFor {
+			continue
+		}
 		if err := powerCut(context.Background(), filepath.Join(dir, "prefix")); err != nil {
 			return err
 		}
@@ -99,7 +115,7 @@ func templateKey(ctx context.Context, w wine) (string, error) {
 }
 
 func makeTemplate(ctx context.Context, w wine, dir string) (err error) {
-	w.dir = dir + ".part"
+	w.dir = dir + partial
 	defer func() {
 		err = errors.Join(err, powerCut(context.WithoutCancel(ctx), w.prefix()), forgetServer(w.prefix()))
 		if err == nil {
@@ -129,6 +145,12 @@ func (w wine) initialise(ctx context.Context) error {
 	}
 	if err := w.run(ctx, w.loader, "winecfg", "/v", "win10"); err != nil {
 		return fmt.Errorf("set the version of Windows: %w", err)
+	}
+	for _, name := range standIns {
+		err := w.run(ctx, w.loader, "reg", "add", `HKCU\Software\Wine\DllOverrides`, "/v", name, "/d", "native", "/f")
+		if err != nil {
+			return fmt.Errorf("prefer the stand-in %s: %w", name, err)
+		}
 	}
 	if err := w.run(ctx, w.server, "-w"); err != nil {
 		return fmt.Errorf("wait for wine: %w", err)
@@ -172,20 +194,20 @@ func install(ctx context.Context, w wine) error {
 	if err := build(ctx, "agent", filepath.Join(system, agentName)); err != nil {
 		return err
 	}
-	standin := filepath.Join(system, "tar.exe")
-	if err := build(ctx, "standin", standin); err != nil {
+	built := filepath.Join(w.dir, "standin.exe")
+	if err := build(ctx, "standin", built); err != nil {
 		return err
 	}
-	program, err := os.ReadFile(standin)
+	program, err := os.ReadFile(built)
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"certutil.exe", "icacls.exe"} {
+	for _, name := range standIns {
 		if err := replace(filepath.Join(system, name), program); err != nil {
 			return err
 		}
 	}
-	return nil
+	return os.Remove(built)
 }
 
 func replace(file string, content []byte) error {
