@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -782,4 +783,154 @@ func TestPruneAndRemove(t *testing.T) {
 	}
 	m.deploy("n1", "1.0.0")
 	m.serves(release.Blue, "1.0.0", blue)
+}
+
+func TestEveryCallTwice(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	ctx := context.Background()
+	m.deploy("r1", "1.0.0")
+	r := m.acquire("r2", "deploy")
+	rel := r.push("1.1.0")
+	_, files, _ := bundle("1.1.0")
+	commit := rpc.Commit{Fenced: r.f, KeepWarm: time.Hour}
+	ended := rpc.Ended{Fenced: r.f, State: runPromoted}
+	rec := []journal.Record{record("r2", 1, "x")}
+	calls := []struct {
+		name string
+		call func() (any, error)
+	}{
+		{"acquire", func() (any, error) { s, err := m.tryAcquire("r2", "deploy"); return s.Fence, err }},
+		{"install", func() (any, error) {
+			return nil, m.c.Install(ctx, rpc.Install{Fenced: r.f, Release: rel, Files: files})
+		}},
+		{"start", func() (any, error) { s, err := m.c.Start(ctx, r.startParams(rel)); s.Already = false; return s, err }},
+		{"traffic", func() (any, error) {
+			tr, err := m.c.SetTraffic(ctx, rpc.SetTraffic{Fenced: r.f, Weight: 500})
+			return tr.Weights[release.Green], err
+		}},
+		{"append", func() (any, error) { return nil, m.c.Append(ctx, rpc.Append{Service: app, Run: "r2", Records: rec}) }},
+		{"read", func() (any, error) { l, err := m.c.Read(ctx, rpc.Read{Service: app, Run: "r2"}); return len(l), err }},
+		{"prepare", func() (any, error) { return nil, m.c.Prepare(ctx, r.f) }},
+		{"commit", func() (any, error) { return m.c.Commit(ctx, commit) }},
+		{"release", func() (any, error) { return nil, m.c.ReleaseSession(ctx, ended) }},
+		{"commit afterwards", func() (any, error) { return m.c.Commit(ctx, commit) }},
+		{"freeze", func() (any, error) { return nil, m.c.Freeze(ctx, rpc.Freeze{Service: app, By: "ann"}) }},
+	}
+	for _, c := range calls {
+		first, err := c.call()
+		second, again := c.call()
+		if err != nil || again != nil || first != second {
+			t.Errorf("%s: first %v (%v), second %v (%v)", c.name, first, err, second, again)
+		}
+	}
+	m.serves(release.Green, "1.1.0", blue, green)
+}
+
+func TestUndoBreaksIntoAStart(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.deploy("r1", "1.0.0")
+	r := m.acquire("r2", "deploy")
+	rel := r.push("1.1.0")
+	m.scm.edit(func() { m.scm.deaf[green] = true })
+	result := make(chan error, 1)
+	go func() {
+		_, err := m.c.Start(context.Background(), r.startParams(rel))
+		result <- err
+	}()
+	m.eventually("the instance is waited for", func() bool { return len(m.scm.running()) == 2 })
+	got, err := m.c.Undo(context.Background(), rpc.Undo{Fenced: r.f, State: runAborted})
+	if err != nil || got.Release.Version != "1.0.0" {
+		t.Errorf("undo: %+v, %v", got, err)
+	}
+	if err := <-result; err == nil {
+		t.Error("the start succeeded")
+	}
+	m.serves(release.Blue, "1.0.0", blue)
+	_, err = m.c.Start(context.Background(), r.startParams(rel))
+	m.code(err, rpc.CodeConflict)
+	r.release(runAborted)
+}
+
+func TestSlotWithTrafficIsNotReplaced(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.deploy("r1", "1.0.0")
+	r := m.acquire("r2", "deploy")
+	r.start("1.1.0")
+	r.weight(500)
+	_, err := m.c.Start(context.Background(), r.startParams(r.push("1.2.0")))
+	m.code(err, rpc.CodeConflict)
+	m.serving(release.Green, 500)
+}
+
+// serving checks the canary's share.
+func (m *machine) serving(slot release.Slot, w release.Weight) {
+	m.t.Helper()
+	if _, got := m.proxy.weight(app); got != w {
+		m.t.Errorf("%s gets %v, want %v", slot, got, w)
+	}
+}
+
+func TestCheckSeesWhoAnswers(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.deploy("r1", "1.0.0")
+	r := m.acquire("r2", "deploy")
+	r.start("1.1.0")
+	check := rpc.Check{Fenced: r.f, TCP: true, Interval: time.Second, Deadline: 3 * time.Second}
+	result := make(chan rpc.CheckReply, 1)
+	m.scm.edit(func() { m.scm.deaf[green] = true })
+	go func() {
+		got, err := m.c.Check(context.Background(), check)
+		if err != nil {
+			t.Error(err)
+		}
+		result <- got
+	}()
+	var got rpc.CheckReply
+	m.eventually("the check gives up", func() bool {
+		m.clock.advance(time.Second)
+		if _, err := m.c.Renew(context.Background(), r.f); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case got = <-result:
+			return true
+		default:
+			return false
+		}
+	})
+	if got.OK || got.Detail == "" {
+		t.Errorf("a stranger's port counts: %+v", got)
+	}
+	m.scm.crash(green, 7)
+	got, err := m.c.Check(context.Background(), check)
+	if err != nil || got.OK || !strings.Contains(got.Detail, "exit code 7") {
+		t.Errorf("a dead instance: %+v, %v", got, err)
+	}
+}
+
+func TestUninstall(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	ctx := context.Background()
+	m.deploy("r1", "1.0.0")
+	_, err := Uninstall(ctx, m.layout, m.scm, "shipper-guard")
+	m.code(err, rpc.CodeConflict)
+	r := m.acquire("x", "remove")
+	if err := m.c.Remove(ctx, rpc.Remove{Fenced: r.f}); err != nil {
+		t.Fatal(err)
+	}
+	m.stop()
+	left, err := Uninstall(ctx, m.layout, m.scm, "shipper-guard")
+	if err != nil || left != "" {
+		t.Errorf("%q, %v", left, err)
+	}
+	for _, dir := range []string{m.layout.Data, m.layout.Programs} {
+		if _, err := os.Lstat(dir); !os.IsNotExist(err) {
+			t.Errorf("%s remains: %v", dir, err)
+		}
+	}
 }

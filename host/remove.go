@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/go-shipper/shipper/host/router"
@@ -71,8 +73,7 @@ func (g *Guard) hasRouter(ctx context.Context) bool {
 }
 
 // lastOneOut removes what all services shared, once there is none: the
-// router, its folder, the releases' roots. The guard's own service, folder and
-// executable remain for those who uninstall the helper.
+// router and its folder. The guard itself cannot go while it runs: Uninstall.
 func (g *Guard) lastOneOut(ctx context.Context) error {
 	if len(g.names()) > 0 || !g.hasRouter(ctx) {
 		return nil
@@ -87,4 +88,37 @@ func (g *Guard) lastOneOut(ctx context.Context) error {
 		return fmt.Errorf("remove the router's folder: %w", err)
 	}
 	return nil
+}
+
+// Uninstall takes the guard and all folders off a host on which no service is
+// left; it must not be called by the guard itself. guard names its service, m
+// may be nil where it is a plain process. On Windows the executable that calls
+// this stays, because it runs: left is its folder, for whoever started it.
+func Uninstall(ctx context.Context, l Layout, m scm.Manager, guard string) (left string, err error) {
+	if states, _ := filepath.Glob(filepath.Join(l.Data, "*", "state.json")); len(states) > 0 {
+		return "", rpc.Errorf(rpc.CodeConflict, "remove the services first", "%s still has a service: %s", l.Data, states[0])
+	}
+	if m != nil {
+		if err := m.Stop(ctx, guard, time.Minute); err != nil && !errors.Is(err, scm.ErrNotFound) {
+			return "", err
+		}
+		if err := m.Delete(ctx, guard); err != nil && !errors.Is(err, scm.ErrNotFound) {
+			return "", err
+		}
+	}
+	if err := os.RemoveAll(l.Data); err != nil {
+		return "", fmt.Errorf("remove data: %w", err)
+	}
+	own, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find own executable: %w", err)
+	}
+	err = os.RemoveAll(l.Programs)
+	if _, gone := os.Lstat(own); err != nil && gone == nil && strings.HasPrefix(own, l.Programs) {
+		return filepath.Dir(own), nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("remove programs: %w", err)
+	}
+	return "", nil
 }

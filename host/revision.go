@@ -1,14 +1,16 @@
 package host
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
-	"text/template"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/go-shipper/shipper/host/acl"
 	"github.com/go-shipper/shipper/host/rpc"
@@ -141,24 +143,34 @@ func render(r release.Revision, w words) (release.Revision, error) {
 	return out, first
 }
 
+// fill replaces {{.Name}} by the word of that name. That is all the language
+// there is: text/template makes the linker keep every method of every type,
+// two megabytes that would travel to each host.
 func fill(in string, w words) (string, error) {
-	t, err := template.New("").Option("missingkey=error").Parse(in)
-	if err != nil {
-		return "", err
+	known := w.byName()
+	var out strings.Builder
+	for {
+		text, rest, more := strings.Cut(in, "{{")
+		out.WriteString(text)
+		if !more {
+			return out.String(), nil
+		}
+		name, after, closed := strings.Cut(rest, "}}")
+		value, ok := known[strings.TrimSpace(name)]
+		if !closed || !ok {
+			return "", fmt.Errorf("template {{%.40s: want one of %s", name, strings.Join(slices.Sorted(maps.Keys(known)), " "))
+		}
+		out.WriteString(value)
+		if out.Len() > maxRendered {
+			return "", fmt.Errorf("longer than %d bytes", maxRendered)
+		}
+		in = after
 	}
-	var out bounded
-	if err := t.Execute(&out, w); err != nil {
-		return "", err
-	}
-	return out.String(), nil
 }
 
-// bounded is a buffer that refuses to grow beyond maxRendered.
-type bounded struct{ bytes.Buffer }
-
-func (b *bounded) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > maxRendered {
-		return 0, fmt.Errorf("longer than %d bytes", maxRendered)
+func (w words) byName() map[string]string {
+	return map[string]string{
+		".Listen": w.Listen, ".Port": strconv.Itoa(w.Port), ".Slot": w.Slot, ".Version": w.Version,
+		".DataDir": w.DataDir, ".LogDir": w.LogDir, ".ConfigDir": w.ConfigDir,
 	}
-	return b.Buffer.Write(p)
 }

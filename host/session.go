@@ -77,7 +77,7 @@ func (s *service) acquire(p rpc.Acquire) (view rpc.Session, wait *task, err erro
 		err := s.extend(p.TTL)
 		return s.session(), nil, err
 	case s.st.Frozen != "":
-		return view, nil, rpc.Errorf(rpc.CodeConflict, "thaw it on the host: shipper-host freeze --thaw "+s.name,
+		return view, nil, rpc.Errorf(rpc.CodeConflict, "thaw it on the host: shipper-host thaw "+s.name,
 			"service %s is frozen: %s", s.name, s.st.Frozen)
 	case s.ses != nil:
 		return view, nil, s.refuse(rpc.CodeLocked, "%s holds the lock of %s since %s (%s, run %s)",
