@@ -50,6 +50,10 @@ func (r *Router) put(ctx context.Context, route Route, match uint64) (View, erro
 // take switches to a route that is checked, bound and written.
 func (r *Router) take(s *service, route Route, f *front) {
 	r.services[route.Service] = s
+	if old := s.table.Load().route; old.Stable != route.Stable || old.Canary != route.Canary || old.Weight != route.Weight {
+		r.env.Log.Info("route", "service", s.name, "listen", route.Listen,
+			"stable", route.Stable, "canary", route.Canary, "weight", route.Weight, "lease", route.Lease)
+	}
 	s.apply(route, r.nextGeneration())
 	if f == nil {
 		return
@@ -182,12 +186,15 @@ func (r *Router) expect(s *service, match uint64) error {
 
 func (r *Router) checkFree(route Route) error {
 	for name, other := range r.services {
-		if listen := other.table.Load().route.Listen; name != route.Service && overlap(listen, route.Listen) {
-			return &problem.Error{
-				What: "listen on " + route.Listen,
-				Hint: "give " + route.Service + " another traffic.listen",
-				Err:  fmt.Errorf("%w: %s is owned by service %s", ErrConflict, listen, name),
-			}
+		listen := other.table.Load().route.Listen
+		if listen == route.Listen && name == route.Service || !overlap(listen, route.Listen) {
+			continue
+		}
+		// The service's own old address too: it is served until the new one is.
+		return &problem.Error{
+			What: "listen on " + route.Listen,
+			Hint: "give " + route.Service + " a traffic.listen with another port",
+			Err:  fmt.Errorf("%w: %s is owned by service %s", ErrConflict, listen, name),
 		}
 	}
 	return nil

@@ -89,6 +89,7 @@ func (r *Router) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start router: %w", err)
 	}
+	told := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r.ctx = ctx
@@ -108,15 +109,10 @@ func (r *Router) Run(ctx context.Context) error {
 	r.keepBound()
 	c.close()
 	r.shutdown()
-	return r.ended()
-}
-
-// ended is nil when Run ended because it was told to.
-func (r *Router) ended() error {
-	if cause := context.Cause(r.ctx); !errors.Is(cause, context.Canceled) {
-		return cause
+	if told.Err() != nil {
+		return nil
 	}
-	return nil
+	return context.Cause(ctx)
 }
 
 // restore brings every route back with all its traffic on stable.
@@ -169,18 +165,22 @@ func (r *Router) bindMissing() {
 func (r *Router) open(s *service, f *front) {
 	s.front, s.problem = f, ""
 	r.background.Go(func() {
-		err := f.serve()
-		if errors.Is(err, http.ErrServerClosed) {
-			return
-		}
-		r.env.Log.Error("public address is lost", "service", s.name, "err", err)
-		f.close()
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if s.front == f {
-			s.front, s.problem = nil, err.Error()
+		if err := f.serve(); !errors.Is(err, http.ErrServerClosed) {
+			r.lost(s, f, err)
 		}
 	})
+}
+
+// lost lets keepBound look for the address again; requests that came in
+// before finish.
+func (r *Router) lost(s *service, f *front, err error) {
+	r.env.Log.Error("public address is lost", "service", s.name, "err", err)
+	r.mu.Lock()
+	if s.front == f {
+		s.front, s.problem = nil, err.Error()
+	}
+	r.mu.Unlock()
+	f.drain(s.table.Load().route.DrainTimeout)
 }
 
 // shutdown drains all services at once and waits for everything it started.

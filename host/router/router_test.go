@@ -167,6 +167,10 @@ func TestTakenPortKeepsTheOldRoute(t *testing.T) {
 		t.Errorf("the old address answers %d", code)
 	}
 
+	moved.Listen = ":" + r.listen[strings.LastIndexByte(r.listen, ':')+1:]
+	if _, err := r.Put(r.ctx, moved, v.Generation); !errors.Is(err, ErrConflict) {
+		t.Errorf("an address that overlaps with the service's own: %v", err)
+	}
 	second := r.route(blue, "", 0)
 	second.Service = "invoices"
 	if _, err := r.Put(r.ctx, second, 0); !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), name) {

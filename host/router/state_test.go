@@ -1,6 +1,7 @@
 package router
 
 import (
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -144,7 +145,8 @@ func TestAStateThatCannotBeWrittenChangesNothing(t *testing.T) {
 	v := r.put(route)
 	// A folder in the way fails for root too.
 	inTheWay := filepath.Join(r.dir, previousName)
-	if err := os.MkdirAll(filepath.Join(inTheWay, "full"), 0o700); err != nil {
+	full := filepath.Join(inTheWay, "full")
+	if err := os.MkdirAll(full, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	route.Stable, route.Canary = release.Green, ""
@@ -154,7 +156,7 @@ func TestAStateThatCannotBeWrittenChangesNothing(t *testing.T) {
 	if _, text := r.get("/"); text != "blue" || r.view().Generation != v.Generation {
 		t.Errorf("%q answers, view %+v", text, r.view())
 	}
-	if err := os.RemoveAll(inTheWay); err != nil {
+	if err := errors.Join(os.Remove(full), os.Remove(inTheWay)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.Put(r.ctx, route, v.Generation); err != nil {

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-shipper/shipper/release"
@@ -18,7 +18,21 @@ const (
 	defaultDrain    = 30 * time.Second
 )
 
-var serviceName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,80}$`)
+// validName: letters, digits, dots, dashes and underscores, at most 80. By
+// hand, because package regexp would travel to every host.
+func validName(s string) bool {
+	const signs = "._-"
+	if s == "" || len(s) > 80 {
+		return false
+	}
+	for _, c := range []byte(s) {
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		if !letter && (c < '0' || c > '9') && !strings.ContainsRune(signs, rune(c)) {
+			return false
+		}
+	}
+	return true
+}
 
 // withDefaults fills in what may be left out.
 func (r Route) withDefaults() Route {
@@ -42,7 +56,7 @@ func (r Route) Validate() error {
 }
 
 func (r Route) checkName() error {
-	if !serviceName.MatchString(r.Service) {
+	if !validName(r.Service) {
 		return fmt.Errorf("service %q: want 1 to 80 letters, digits, dots, dashes or underscores", r.Service)
 	}
 	return nil
