@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-shipper/shipper/host/acl"
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/host/scm"
 	"github.com/go-shipper/shipper/release"
@@ -115,7 +116,7 @@ func (s *service) forget(wanted map[release.Digest]bool, revisions map[string]bo
 	}
 	for _, e := range entries {
 		if !revisions[e.Name()] {
-			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+			if err := acl.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
 				return fmt.Errorf("remove revision: %w", err)
 			}
 		}
@@ -153,7 +154,7 @@ func (g *Guard) pruneHelpers(ctx context.Context) error {
 		if err != nil || !e.IsDir() || used[strings.ToLower(e.Name())] {
 			continue
 		}
-		if err := os.RemoveAll(filepath.Join(bin, e.Name())); err != nil {
+		if err := acl.RemoveAll(filepath.Join(bin, e.Name())); err != nil {
 			g.opts.Log.Warn("helper is still in use", "folder", e.Name(), "error", err)
 		}
 	}

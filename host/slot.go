@@ -86,7 +86,7 @@ func (s *service) grant(r release.Revision, slot release.Slot) error {
 // writeFiles replaces the slot's configuration, role and secrets.
 func (s *service) writeFiles(r release.Revision, id release.Digest, slot release.Slot) error {
 	config := filepath.Join(s.slotDir(slot), configName)
-	if err := os.RemoveAll(config); err != nil {
+	if err := acl.RemoveAll(config); err != nil {
 		return fmt.Errorf("clear the slot's configuration: %w", err)
 	}
 	for _, f := range r.Files {

@@ -35,3 +35,6 @@ func takeLock(path string) (*os.File, error) {
 }
 
 func detach(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} }
+
+// account is whose rights we have.
+func account() string { return fmt.Sprintf("user %d", os.Getuid()) }

@@ -42,3 +42,13 @@ func takeLock(path string) (*os.File, error) {
 func detach(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.DETACHED_PROCESS | windows.CREATE_NEW_PROCESS_GROUP}
 }
+
+// account is whose rights we have: DOMAIN\name.
+func account() string {
+	b := make([]uint16, 512)
+	n := uint32(len(b))
+	if err := windows.GetUserNameEx(windows.NameSamCompatible, &b[0], &n); err != nil {
+		return "somebody"
+	}
+	return windows.UTF16ToString(b[:n])
+}

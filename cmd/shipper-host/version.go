@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/user"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -42,9 +41,5 @@ func person() string {
 	if err != nil {
 		host = "this host"
 	}
-	u, err := user.Current()
-	if err != nil {
-		return "somebody at " + host
-	}
-	return u.Username + " at " + host
+	return account() + " at " + host
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/go-shipper/shipper/host/acl"
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/release"
 )
@@ -89,7 +90,7 @@ func (s *Store) assemble(ctx context.Context, service string, m Manifest) error 
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(tmp)
+	defer acl.RemoveAll(tmp)
 	for _, f := range m.Files {
 		if err := s.place(ctx, tmp, f); err != nil {
 			return err
@@ -105,7 +106,7 @@ func (s *Store) assemble(ctx context.Context, service string, m Manifest) error 
 	if err := os.Rename(dir, tmp+".old"); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("replace the damaged release: %w", err)
 	}
-	defer os.RemoveAll(tmp + ".old")
+	defer acl.RemoveAll(tmp + ".old")
 	if err := os.Rename(tmp, dir); err != nil {
 		return err
 	}

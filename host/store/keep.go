@@ -6,9 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
+	"strings"
 	"time"
 
+	"github.com/go-shipper/shipper/host/acl"
 	"github.com/go-shipper/shipper/release"
 )
 
@@ -47,7 +48,7 @@ func (s *Store) Remove(service string, r release.Release) (int64, error) {
 		bytes += f.Size
 		s.distrust(f.SHA256, filepath.Join(dir, filepath.FromSlash(f.Path)))
 	}
-	if err := os.RemoveAll(dir); err != nil {
+	if err := acl.RemoveAll(dir); err != nil {
 		return 0, fmt.Errorf("remove release %s: %w", r, err)
 	}
 	return bytes, nil
@@ -64,7 +65,7 @@ func (s *Store) RemoveService(service string) error {
 			return err
 		}
 	}
-	return os.RemoveAll(filepath.Dir(s.releases(service)))
+	return acl.RemoveAll(filepath.Dir(s.releases(service)))
 }
 
 // PruneStaging removes contents and pieces that nobody touched since before.
@@ -76,7 +77,7 @@ func (s *Store) PruneStaging(before time.Time) error {
 	for _, e := range entries {
 		info, err := e.Info()
 		if err == nil && info.ModTime().Before(before) {
-			err = os.RemoveAll(filepath.Join(s.staging(), e.Name()))
+			err = acl.RemoveAll(filepath.Join(s.staging(), e.Name()))
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("prune staging folder: %w", err)
@@ -85,8 +86,16 @@ func (s *Store) PruneStaging(before time.Time) error {
 	return nil
 }
 
-// unfinished matches folders of installs; a release's ends in a digest.
-var unfinished = regexp.MustCompile(`\.tmp[0-9]+(\.old)?$`)
+// unfinished tells folders of installs, NAME.tmp123 and NAME.tmp123.old; a
+// release's name ends in a digest.
+func unfinished(name string) bool {
+	i := strings.LastIndex(name, ".tmp")
+	if i < 0 {
+		return false
+	}
+	digits := strings.TrimSuffix(name[i+len(".tmp"):], ".old")
+	return digits != "" && strings.Trim(digits, "0123456789") == ""
+}
 
 // sweep removes folders of installs that were interrupted, and of removals.
 func (s *Store) sweep(service string) error {
@@ -97,8 +106,8 @@ func (s *Store) sweep(service string) error {
 	for _, e := range entries {
 		dir := filepath.Join(s.releases(service), e.Name())
 		_, err := os.Lstat(filepath.Join(dir, manifestName))
-		if unfinished.MatchString(e.Name()) || errors.Is(err, os.ErrNotExist) {
-			if err := os.RemoveAll(dir); err != nil {
+		if unfinished(e.Name()) || errors.Is(err, os.ErrNotExist) {
+			if err := acl.RemoveAll(dir); err != nil {
 				return fmt.Errorf("sweep %s: %w", dir, err)
 			}
 		}
