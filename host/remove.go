@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-shipper/shipper/host/acl"
 	"github.com/go-shipper/shipper/host/router"
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/host/scm"
@@ -23,7 +24,7 @@ func (s *service) remove(ctx context.Context, p rpc.Remove) error {
 		if err := s.dismantle(ctx); err != nil {
 			return err
 		}
-		if err := os.RemoveAll(s.g.opts.Layout.Service(s.name)); err != nil {
+		if err := acl.RemoveAll(s.g.opts.Layout.Service(s.name)); err != nil {
 			return fmt.Errorf("remove the service's folder: %w", err)
 		}
 		s.g.forget(s)
@@ -84,7 +85,7 @@ func (g *Guard) lastOneOut(ctx context.Context) error {
 	if err := g.opts.SCM.Delete(ctx, routerService); err != nil && !errors.Is(err, scm.ErrNotFound) {
 		return err
 	}
-	if err := os.RemoveAll(g.opts.Layout.Router()); err != nil {
+	if err := acl.RemoveAll(g.opts.Layout.Router()); err != nil {
 		return fmt.Errorf("remove the router's folder: %w", err)
 	}
 	return nil
@@ -106,14 +107,14 @@ func Uninstall(ctx context.Context, l Layout, m scm.Manager, guard string) (left
 			return "", err
 		}
 	}
-	if err := os.RemoveAll(l.Data); err != nil {
+	if err := acl.RemoveAll(l.Data); err != nil {
 		return "", fmt.Errorf("remove data: %w", err)
 	}
 	own, err := os.Executable()
 	if err != nil {
 		return "", fmt.Errorf("find own executable: %w", err)
 	}
-	err = os.RemoveAll(l.Programs)
+	err = acl.RemoveAll(l.Programs)
 	if _, gone := os.Lstat(own); err != nil && gone == nil && strings.HasPrefix(own, l.Programs) {
 		return filepath.Dir(own), nil
 	}
