@@ -3,7 +3,6 @@
 package host
 
 import (
-	"os"
 	"path/filepath"
 
 	"github.com/go-shipper/shipper/release"
@@ -21,10 +20,8 @@ func DefaultLayout(root string) Layout {
 	if root != "" {
 		return Layout{Programs: filepath.Join(root, "programs"), Data: filepath.Join(root, "data")}
 	}
-	return Layout{
-		Programs: filepath.Join(os.Getenv("ProgramFiles"), "shipper"),
-		Data:     filepath.Join(os.Getenv("ProgramData"), "shipper"),
-	}
+	programs, data := systemFolders()
+	return Layout{Programs: filepath.Join(programs, "shipper"), Data: filepath.Join(data, "shipper")}
 }
 
 // Helper is the content-addressed folder of one shipper-host executable.
