@@ -42,6 +42,27 @@ func TestXMLIsStrict(t *testing.T) {
 	}
 }
 
+// A long text is parsed by another way, and must come out the same.
+func TestLongTextIsDetached(t *testing.T) {
+	data := strings.Repeat("QUJD+/09", longText)
+	for name, test := range map[string]struct{ document, want string }{
+		"plain":        {`<a><b c=">">` + data + `</b></a>`, data},
+		"with cdata":   {`<a><b>x<![CDATA[<q>` + data + `<]]></b></a>`, "x<q>" + data + "<"},
+		"with entity":  {`<a><b>` + data + `&lt;</b></a>`, data + "<"},
+		"in a comment": {`<a><!-- >` + data + `< --><b>t</b></a>`, "t"},
+		"mark":         {`<a><d>` + mark + `</d><b>` + data + `</b></a>`, data},
+		"no base64":    {`<a><b>` + data + ` </b></a>`, data},
+	} {
+		e, err := parseXML([]byte(test.document))
+		if err != nil || e.value("", "b") != test.want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := parseXML([]byte(`<a b=">` + data + `<"/>`)); err == nil {
+		t.Error("< inside of an attribute: accepted")
+	}
+}
+
 // What could not be delivered comes again, in order and whole.
 func TestTakenOutputComesBack(t *testing.T) {
 	c := newCommand("ID", false)

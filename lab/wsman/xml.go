@@ -26,7 +26,8 @@ type element struct {
 // parseXML reads exactly one document. Document types, processing
 // instructions, and whatever is too deep or too wide are refused.
 func parseXML(b []byte) (*element, error) {
-	p := xmlParser{decoder: xml.NewDecoder(bytes.NewReader(b))}
+	b, long := detach(b)
+	p := xmlParser{decoder: xml.NewDecoder(bytes.NewReader(b)), long: long}
 	p.decoder.Strict = true
 	p.decoder.Entity = map[string]string{}
 	for {
@@ -48,6 +49,7 @@ type xmlParser struct {
 	root    *element
 	open    []*element
 	count   int
+	long    []byte // what detach took out
 }
 
 func (p *xmlParser) result() (*element, error) {
@@ -65,7 +67,7 @@ func (p *xmlParser) take(token xml.Token) error {
 		p.open = p.open[:len(p.open)-1]
 	case xml.CharData:
 		if len(p.open) > 0 {
-			p.open[len(p.open)-1].text += string(t)
+			p.open[len(p.open)-1].text += p.attach(t)
 		} else if len(bytes.TrimSpace(t)) > 0 {
 			return errors.New("text outside of the envelope")
 		}
@@ -102,6 +104,50 @@ func (p *xmlParser) start(t xml.StartElement) error {
 	}
 	p.open = append(p.open, e)
 	return nil
+}
+
+// longText is from which length on a text is worth detaching, and mark is what
+// stands in its place: a character that nobody may use for anything.
+const (
+	longText = 8 << 10
+	mark     = "\ue000"
+)
+
+// detach takes the first long base64 text out of a document: the general
+// parser looks at every byte several times, and nearly all bytes that ever
+// come are the data of a Send.
+func detach(b []byte) (short, long []byte) {
+	for at := 0; len(b)-at > longText; {
+		open := bytes.IndexByte(b[at:], '>')
+		if open < 0 {
+			break
+		}
+		at += open + 1
+		length := bytes.IndexByte(b[at:], '<')
+		if length < longText || !isBase64(b[at:at+length]) || bytes.Contains(b, []byte(mark)) {
+			continue
+		}
+		short = append(append(append([]byte(nil), b[:at]...), mark...), b[at+length:]...)
+		return short, b[at : at+length]
+	}
+	return b, nil
+}
+
+func isBase64(b []byte) bool {
+	for _, c := range b {
+		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '/' || c > '9') && c != '+' && c != '=' {
+			return false
+		}
+	}
+	return true
+}
+
+// attach puts back what was taken out.
+func (p *xmlParser) attach(text []byte) string {
+	if !bytes.Contains(text, []byte(mark)) || p.long == nil {
+		return string(text)
+	}
+	return strings.ReplaceAll(string(text), mark, string(p.long))
 }
 
 // child is the first child of that name, nil if there is none.
