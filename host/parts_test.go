@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -179,7 +180,7 @@ func TestStrangersDoNotGetIn(t *testing.T) {
 	if err := json.Unmarshal(b, &c); err != nil {
 		t.Fatal(err)
 	}
-	if info, err := os.Stat(controlPath(m.layout)); err != nil || info.Mode().Perm() != 0o600 {
+	if info, err := os.Stat(controlPath(m.layout)); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
 		t.Errorf("control.json: %v, %v", info.Mode(), err)
 	}
 	for name, say := range map[string]func(net.Conn){
@@ -238,5 +239,17 @@ func TestImpostorLearnsNothing(t *testing.T) {
 	}
 	if got := <-heard; strings.Contains(got, "secret") || len(got) != 64 {
 		t.Errorf("it heard %d bytes", len(got))
+	}
+}
+
+func TestIdentitiesStayTheSame(t *testing.T) {
+	t.Parallel()
+	for name, id := range map[string]func() (string, error){"machine": MachineID, "boot": BootID} {
+		first, err := id()
+		second, again := id()
+		if err != nil || again != nil || first == "" || first != second {
+			t.Errorf("%s: %q (%v), then %q (%v)", name, first, err, second, again)
+		}
+		t.Logf("%s %s", name, first)
 	}
 }

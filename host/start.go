@@ -198,7 +198,7 @@ func (s *service) startSlot(ctx context.Context, slot release.Slot, port int, ti
 			break
 		}
 		if !errors.As(err, &failed) || !failed.Retry() || !s.g.now().Before(until) {
-			return 0, rpc.Errorf(rpc.CodeUnhealthy, "", "%v%s", err, s.lastWords(slot))
+			return 0, rpc.Errorf(rpc.CodeUnhealthy, "", "start slot %s: %v%s", slot, err, s.lastWords(slot))
 		}
 		if err := s.g.sleep(ctx, time.Second); err != nil {
 			return 0, err

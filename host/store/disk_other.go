@@ -11,8 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// errDiskFull is what a full volume answers.
+const errDiskFull = syscall.ENOSPC
+
 func isDiskFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	return errors.Is(err, errDiskFull) || errors.Is(err, syscall.EDQUOT)
 }
 
 // syncDir makes new names in dir survive a power cut.

@@ -7,8 +7,11 @@ import (
 	"golang.org/x/sys/windows"
 )
 
+// errDiskFull is what a full volume answers.
+const errDiskFull = windows.ERROR_DISK_FULL
+
 func isDiskFull(err error) bool {
-	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)
+	return errors.Is(err, errDiskFull) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)
 }
 
 // syncDir does nothing: NTFS journals names, and a folder cannot be flushed.

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -151,7 +150,7 @@ func TestDiskFullLeavesNothingStartable(t *testing.T) {
 	s := open(t, t.TempDir())
 	b := content(3, 1<<20)
 	files := []release.File{file("a.exe", b)}
-	full := func(*os.File, []byte) error { return &os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC} }
+	full := func(*os.File, []byte) error { return &os.PathError{Op: "write", Path: "x", Err: errDiskFull} }
 	s.diskFull = full
 	if _, err := put(s, b, b, "", 0); rpc.CodeOf(err) != rpc.CodeDiskFull {
 		t.Errorf("put: %v", err)
