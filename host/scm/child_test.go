@@ -18,6 +18,7 @@ import (
 const childArg = "-scm-test-child"
 
 func TestMain(m *testing.M) {
+	prepare()
 	if len(os.Args) > 2 && os.Args[1] == childArg {
 		child(os.Args[2], os.Args[3:])
 		return

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package scm_test
+
+func prepare() {}
