@@ -15,7 +15,7 @@ help: ## this list
 
 .PHONY: build
 build: helper ## bin/shipper, with the helper for Windows hosts inside
-	$(GO) build -trimpath -o bin/ ./cmd/shipper
+	$(GO) build -trimpath -buildvcs=auto -ldflags '-s -w' -o bin/ ./cmd/shipper
 
 .PHONY: demo
 demo: ## two Windows hosts on this machine, three versions, one rollback
