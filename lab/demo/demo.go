@@ -21,8 +21,7 @@ import (
 // Options of a demo.
 type Options struct {
 	Shipper string               // the program
-	Lab     string               // name of the lab, default demo
-	Keep    bool                 // leave the hosts running
+	Keep    bool                 // leave the hosts running, as lab "demo"
 	Out     io.Writer            // the story
 	Show    func(journal.Record) // each record of the runs, as it comes
 }
@@ -40,8 +39,9 @@ const bad = "ORDERS_FAIL_RATIO=0.5,ORDERS_FAIL_AFTER=20"
 
 // Run plays the demo; an error says what did not happen as it should.
 func Run(ctx context.Context, o Options) error {
-	if o.Lab == "" {
-		o.Lab = "demo"
+	name := "demo"
+	if !o.Keep { // so that a second demo can run beside this one
+		name = fmt.Sprintf("demo-%d", os.Getpid())
 	}
 	dir, err := os.MkdirTemp("", "shipper-demo-")
 	if err != nil {
@@ -51,7 +51,7 @@ func Run(ctx context.Context, o Options) error {
 	d := &demo{o: o}
 	d.say("Starting %d Windows hosts", hosts)
 	began := time.Now()
-	l, err := lab.Up(ctx, lab.Options{Name: o.Lab, Hosts: hosts, Daemon: []string{o.Shipper}, Log: func(s string) { d.say("  %s", s) }})
+	l, err := lab.Up(ctx, lab.Options{Name: name, Hosts: hosts, Daemon: []string{o.Shipper}, Log: func(s string) { d.say("  %s", s) }})
 	if err != nil {
 		return fmt.Errorf("start the lab: %w", err)
 	}
