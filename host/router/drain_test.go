@@ -3,6 +3,9 @@ package router
 import (
 	"io"
 	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -42,4 +45,30 @@ func TestNothingIsClaimedAfterADrain(t *testing.T) {
 			t.Fatalf("%d in flight after the drain", n)
 		}
 	}
+}
+
+func TestASlotThatMovesLeavesNoConnectionBehind(t *testing.T) {
+	t.Parallel()
+	var open atomic.Int64
+	old := httptest.NewUnstartedServer(say("old"))
+	old.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		switch s {
+		case http.StateNew:
+			open.Add(1)
+		case http.StateClosed:
+			open.Add(-1)
+		}
+	}
+	old.Start()
+	t.Cleanup(old.Close)
+	r := start(t, Options{})
+	r.put(r.route(addrOf(old), "", 0))
+	if _, text := r.get("/"); text != "old" || open.Load() != 1 {
+		t.Fatalf("%q answers, %d connections", text, open.Load())
+	}
+	r.put(r.route(backend(t, "new"), "", 0))
+	if _, text := r.get("/"); text != "new" {
+		t.Errorf("%q answers", text)
+	}
+	r.eventually("the old connection is closed", func() bool { return open.Load() == 0 })
 }

@@ -51,7 +51,7 @@ func TestADamagedStateGivesThePreviousOne(t *testing.T) {
 		"cut":   func(t *testing.T, path string) { rewrite(t, path, func(s string) string { return s[:len(s)/2] }) },
 		"empty": func(t *testing.T, path string) { rewrite(t, path, func(string) string { return "" }) },
 		"changed": func(t *testing.T, path string) {
-			rewrite(t, path, func(s string) string { return strings.Replace(s, "blue", "green", 1) })
+			rewrite(t, path, func(s string) string { return strings.Replace(s, `"stable": "blue"`, `"stable": "green"`, 1) })
 		},
 		"newer": func(t *testing.T, path string) {
 			rewrite(t, path, func(s string) string { return strings.Replace(s, `"protocol": 1`, `"protocol": 2`, 1) })
@@ -135,6 +135,20 @@ func TestOnlyLastingChangesAreWritten(t *testing.T) {
 	}
 	if routes, err := r.store().load(); err != nil || routes[0].Stable != release.Green {
 		t.Errorf("written: %+v, %v", routes, err)
+	}
+}
+
+func TestAWeightInTheStateIsNotHonoured(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	route := sample(name, freeAddr(t))
+	route.Canary, route.Weight, route.Lease = release.Green, release.Full, maxLease
+	if err := s.save([]Route{route}); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, Options{Dir: s.dir})
+	if v := r.view(); v.Weight != 0 || v.Canary != "" || v.Stable != release.Blue {
+		t.Errorf("restored %+v", v)
 	}
 }
 
