@@ -107,7 +107,7 @@ func (d *daemon) setFaults(f Faults) error {
 	d.power.Lock()
 	defer d.power.Unlock()
 	if d.server == nil {
-		return errors.New("the host is switched off")
+		return errOff
 	}
 	d.server.SetFaults(wsman.Faults(f))
 	return nil

@@ -55,13 +55,19 @@ type daemon struct {
 	runner *runner
 	log    *log.Logger
 
-	power  sync.Mutex // held while the host is switched on or off
-	server *wsman.Server
+	reboots sync.Mutex // held from off to on
+	power   sync.Mutex // held while the host is switched on or off
+	server  *wsman.Server
 }
 
 // Daemon runs a host until ctx ends. It waits for a line on stdin,
 // when its network is ready, and answers on stdout with "ready" or why not.
+//
+// For the folder of a lab it waits for the end of stdin, and then ends the lab.
 func Daemon(ctx context.Context, dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, "lab.json")); err == nil {
+		return watch(ctx, dir, os.Stdin)
+	}
 	d, err := newDaemon(dir)
 	if err != nil {
 		fmt.Println(err)
@@ -140,6 +146,7 @@ func (d *daemon) switchOn(ctx context.Context) error {
 	defer d.power.Unlock()
 	ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Minute, errors.New("the host did not boot within 2 minutes"))
 	defer cancel()
+	d.runner.setPower(true)
 	if err := d.wine.keepUp(ctx); err != nil {
 		return err
 	}
@@ -193,6 +200,9 @@ func (d *daemon) switchOff(ctx context.Context) {
 		d.server.Close()
 		d.server = nil
 	}
+	if d.runner != nil {
+		d.runner.setPower(false)
+	}
 	if err := powerCut(ctx, d.wine.prefix()); err != nil {
 		d.log.Print(err)
 	}
@@ -200,6 +210,8 @@ func (d *daemon) switchOff(ctx context.Context) {
 
 // reboot cuts the power and switches on again after downFor.
 func (d *daemon) reboot(ctx context.Context, downFor time.Duration) error {
+	d.reboots.Lock()
+	defer d.reboots.Unlock()
 	d.log.Printf("power cut for %v", downFor)
 	d.switchOff(ctx)
 	if err := sleep(ctx, downFor); err != nil {

@@ -25,6 +25,9 @@ type Options struct {
 	Daemon []string
 	// Loopback gives the hosts addresses in 127.0.0.0/8 even as root.
 	Loopback bool
+	// Temporary ends the lab when this process ends, however it does; Down
+	// still comes first. Tests want it.
+	Temporary bool
 	// Log takes a line of progress now and then; nil keeps silent.
 	Log func(string)
 }

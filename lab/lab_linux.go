@@ -123,6 +123,9 @@ func (l *Lab) Down(ctx context.Context) error {
 	if err := os.RemoveAll(l.dir); err != nil {
 		return problem.Wrap(problem.Failed, err, "remove lab "+l.state.Name, "")
 	}
+	if l.watcher != nil {
+		l.watcher.dismiss()
+	}
 	return nil
 }
 

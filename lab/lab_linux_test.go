@@ -1,11 +1,14 @@
 package lab
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -24,7 +27,20 @@ import (
 
 func TestMain(m *testing.M) {
 	Serve()
+	if dir := os.Getenv("LAB_TEST_OWNER"); dir != "" {
+		own(dir)
+	}
 	os.Exit(m.Run())
+}
+
+// own starts a temporary lab and waits to be killed.
+func own(dir string) {
+	if _, err := Up(context.Background(), Options{Dir: dir, Name: "owned", Temporary: true}); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println("up")
+	select {}
 }
 
 // needWine skips what cannot run here.
@@ -345,6 +361,67 @@ func TestLabThatDied(t *testing.T) {
 		}
 	}
 	if exit, _ := execute(t, again, "ver", nil); exit != 0 {
+		t.Errorf("exit %d", exit)
+	}
+}
+
+func TestTemporaryLabEndsWithItsOwner(t *testing.T) {
+	needWine(t)
+	dir := t.TempDir()
+	owner := exec.Command(os.Args[0])
+	owner.Env = append(os.Environ(), "LAB_TEST_OWNER="+dir)
+	out, err := owner.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := owner.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, _ := bufio.NewReader(out).ReadString('\n')
+	l, err := Open(t.Context(), dir, "owned")
+	if err != nil {
+		t.Fatalf("%v, the owner said %q", err, line)
+	}
+	t.Cleanup(func() { down(t, l) })
+	if err := owner.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = owner.Wait()
+	eventually(t, func() bool {
+		_, err := os.Stat(l.dir)
+		return errors.Is(err, fs.ErrNotExist)
+	})
+}
+
+func TestCancelledUp(t *testing.T) {
+	needWine(t)
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := Up(ctx, Options{Dir: dir, Hosts: 2, Log: func(line string) {
+		if strings.HasPrefix(line, "starting") {
+			cancel()
+		}
+	}})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, "labs")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestHostThatIsOff(t *testing.T) {
+	l := up(t, Options{})
+	rebooted := make(chan error, 1)
+	go func() { rebooted <- l.Reboot(context.Background(), "host1", 2*time.Second) }()
+	eventually(t, func() bool {
+		_, err := l.Exec(t.Context(), "host1", "ver", nil, &bytes.Buffer{}, &bytes.Buffer{})
+		return err != nil && strings.Contains(err.Error(), errOff.Error())
+	})
+	if err := <-rebooted; err != nil {
+		t.Fatal(err)
+	}
+	if exit, _ := execute(t, l, "ver", nil); exit != 0 {
 		t.Errorf("exit %d", exit)
 	}
 }

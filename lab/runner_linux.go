@@ -33,9 +33,14 @@ type runner struct {
 	wine     wine
 	listener net.Listener // on the host's loopback
 
+	power sync.RWMutex // held while an agent is started, or the power is switched
+	off   bool
+
 	mu      sync.Mutex
 	waiting map[string]chan net.Conn // by token
 }
+
+var errOff = errors.New("the host is switched off")
 
 // order and report are lab/agent's messages.
 type order struct {
@@ -60,7 +65,13 @@ func newRunner(w wine) (*runner, error) {
 	return r, nil
 }
 
-func (r *runner) close() { _ = r.listener.Close() }
+// setPower lets commands start, or no more: one that started late would boot
+// the prefix again.
+func (r *runner) setPower(on bool) {
+	r.power.Lock()
+	defer r.power.Unlock()
+	r.off = !on
+}
 
 func (r *runner) accept() {
 	for {
@@ -118,7 +129,7 @@ func (r *runner) Start(ctx context.Context, c wsman.Command) (wsman.Process, err
 		return nil, err
 	}
 	p.agent.Env = append(p.agent.Env, "SHIPPER_LAB_AGENT="+r.listener.Addr().String(), "SHIPPER_LAB_TOKEN="+token)
-	if err := p.launch(); err != nil {
+	if err := r.launch(p); err != nil {
 		return nil, err
 	}
 	select {
@@ -167,8 +178,13 @@ func newProcess(agent *exec.Cmd) (*process, error) {
 	return p, nil
 }
 
-func (p *process) launch() error {
-	err := p.agent.Start()
+func (r *runner) launch(p *process) error {
+	r.power.RLock()
+	defer r.power.RUnlock()
+	err := errOff
+	if !r.off {
+		err = p.agent.Start()
+	}
 	for _, f := range p.theirs {
 		f.Close()
 	}

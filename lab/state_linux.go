@@ -28,8 +28,9 @@ func Dir() (string, error) {
 
 // Lab is a running lab.
 type Lab struct {
-	dir   string // its own folder
-	state labState
+	dir     string // its own folder
+	state   labState
+	watcher *watcher // of a temporary lab
 }
 
 // labState is lab.json.

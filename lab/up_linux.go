@@ -34,6 +34,11 @@ func Up(ctx context.Context, o Options) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Temporary {
+		if l.watcher, err = startWatcher(l.dir, o.Daemon); err != nil {
+			return nil, errors.Join(err, l.Down(context.WithoutCancel(ctx)))
+		}
+	}
 	o.Log(fmt.Sprintf("starting %d Windows hosts", o.Hosts))
 	group, groupCtx := errgroup.WithContext(ctx)
 	for i := range l.state.Hosts {
@@ -209,9 +214,7 @@ func (l *Lab) start(ctx context.Context, index int, template string, o Options) 
 // startDaemon starts it in namespaces of its own, gives them a network, and
 // waits until the host is up.
 func (l *Lab) startDaemon(ctx context.Context, index int, program []string) error {
-	cmd := exec.Command(program[0], append(program[1:len(program):len(program)], "lab", "daemon", l.hostDir(l.state.Hosts[index].Name))...)
-	cmd.Env = append(os.Environ(), daemonEnv+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd := daemonCommand(program, l.hostDir(l.state.Hosts[index].Name))
 	if l.state.Network.isolated() {
 		cmd.SysProcAttr.Unshareflags = syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWNS
 	}
@@ -238,6 +241,14 @@ func (l *Lab) startDaemon(ctx context.Context, index int, program []string) erro
 		return err
 	}
 	return ready(ctx, cmd, bufio.NewReader(stdout))
+}
+
+// daemonCommand is a daemon for a folder, in a session of its own.
+func daemonCommand(program []string, dir string) *exec.Cmd {
+	cmd := exec.Command(program[0], append(program[1:len(program):len(program)], "lab", "daemon", dir)...)
+	cmd.Env = append(os.Environ(), daemonEnv+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return cmd
 }
 
 // ready waits for the daemon's word.

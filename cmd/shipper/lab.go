@@ -51,7 +51,16 @@ func labUp(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return printHosts(c.App.Writer, l.Name(), l.Hosts())
+	return printHosts(labWriter(c), l.Name(), l.Hosts())
+}
+
+// labWriter is where tables and the output of commands go: not to stdout, when
+// that is for records only.
+func labWriter(c *cli.Context) io.Writer {
+	if c.Bool("json") {
+		return c.App.ErrWriter
+	}
+	return c.App.Writer
 }
 
 func printHosts(w io.Writer, name string, hosts []lab.Host) error {
@@ -76,7 +85,7 @@ func labList(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	out := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
+	out := tabwriter.NewWriter(labWriter(c), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(out, "LAB\tSTATE\tHOST\tADDRESS")
 	for _, l := range labs {
 		state := "down"
@@ -98,8 +107,8 @@ func labReboot(c *cli.Context) error {
 	return l.Reboot(c.Context, c.Args().First(), c.Duration("down"))
 }
 
-// labExec ends with the exit code of the command, cut to what a process here
-// can end with.
+// labExec joins its words to one command line: what needs quotes on the host
+// has to bring them.
 func labExec(c *cli.Context) error {
 	l, err := openLab(c, -2)
 	if err != nil {
@@ -109,7 +118,7 @@ func labExec(c *cli.Context) error {
 	if words[0] == "--" {
 		words = words[1:]
 	}
-	exit, err := l.Exec(c.Context, c.Args().First(), strings.Join(words, " "), c.App.Reader, c.App.Writer, c.App.ErrWriter)
+	exit, err := l.Exec(c.Context, c.Args().First(), strings.Join(words, " "), c.App.Reader, labWriter(c), c.App.ErrWriter)
 	if err != nil {
 		return err
 	}
