@@ -181,7 +181,7 @@ func (s *service) environment(r release.Revision, slot release.Slot, w words) ma
 	env := map[string]string{
 		"SHIPPER_LISTEN": w.Listen, "PORT": fmt.Sprint(w.Port), "SHIPPER_SLOT": string(slot),
 		"SHIPPER_VERSION": w.Version, "SHIPPER_ROLE_FILE": filepath.Join(s.slotDir(slot), roleName),
-		"SHIPPER_CONFIG_DIR": w.ConfigDir,
+		"SHIPPER_CONFIG_DIR": w.ConfigDir, "SHIPPER_MODE": r.Mode,
 	}
 	if len(r.Fingerprints) > 0 && r.Mode == "native" {
 		env["SHIPPER_SECRETS"] = filepath.Join(s.slotDir(slot), secretsName)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"strings"
 	"unsafe"
 
@@ -21,10 +22,14 @@ func host(serve func(ctx context.Context, ready func()) error) error {
 	return errors.Join(svc.Run("", s), s.err)
 }
 
-// managed reports whether the parent is the service manager. Asking that by
-// connecting to it takes Wine many seconds, and svc.IsWindowsService also
-// wants a session number that Wine does not give.
+// managed reports whether the service manager started this program: shipper
+// says so, else the parent tells. Asking by connecting to the service manager
+// takes Wine many seconds, and svc.IsWindowsService also wants a session
+// number that Wine does not give.
 func managed() bool {
+	if mode := os.Getenv("SHIPPER_MODE"); mode != "" {
+		return mode == "native"
+	}
 	all := map[uint32]windows.ProcessEntry32{}
 	snapshot, err := windows.CreateToolhelp32Snapshot(windows.TH32CS_SNAPPROCESS, 0)
 	if err != nil {
