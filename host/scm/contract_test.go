@@ -159,18 +159,29 @@ func ensureAndSpec(t *testing.T, ctx context.Context, b bench) {
 	s.Recovery = []time.Duration{time.Second, 2 * time.Second}
 	s.ResetPeriod = time.Hour
 	s.PreshutdownTimeout = 70 * time.Second
+	s.StopTimeout = 45 * time.Second
+	s.DependsOn = []string{b.depend(t, ctx), b.prefix + "other"}
 	b.ensure(t, ctx, s)
 	b.sameSpec(t, ctx, s)
 
 	s.Description, s.Start = "changed", scm.Auto
 	s.Args, s.Env, s.Recovery, s.ResetPeriod = []string{childArg, "serve"}, nil, nil, 0
+	s.StopTimeout, s.DependsOn = 0, nil
 	b.ensure(t, ctx, s)
 	b.sameSpec(t, ctx, s)
 
-	names, err := b.List(ctx, b.prefix)
+	names, err := b.List(ctx, s.Name[:len(s.Name)-1])
 	if err != nil || !slices.Equal(names, []string{s.Name}) {
 		t.Errorf("list = %q, %v", names, err)
 	}
+}
+
+// depend makes a service for others to depend on.
+func (b bench) depend(t *testing.T, ctx context.Context) string {
+	t.Helper()
+	s := b.spec("serve")
+	s.Name, s.DisplayName = b.prefix+"dependency", "Dependency of "+b.prefix
+	return b.ensure(t, ctx, s)
 }
 
 func (b bench) sameSpec(t *testing.T, ctx context.Context, want scm.Spec) {
@@ -188,7 +199,8 @@ func (b bench) sameSpec(t *testing.T, ctx context.Context, want scm.Spec) {
 	if got.Executable != want.Executable || !slices.Equal(got.Args, want.Args) || !slices.Equal(got.Env, want.Env) ||
 		got.Start != want.Start || got.Description != want.Description || got.DisplayName != want.DisplayName ||
 		!slices.Equal(got.Recovery, want.Recovery) || got.ResetPeriod != want.ResetPeriod ||
-		got.PreshutdownTimeout != want.PreshutdownTimeout {
+		got.PreshutdownTimeout != want.PreshutdownTimeout || got.StopTimeout != want.StopTimeout ||
+		!slices.Equal(got.DependsOn, want.DependsOn) {
 		t.Errorf("spec = %+v\nwant %+v", got, want)
 	}
 }

@@ -24,11 +24,11 @@ func Launch(args []string) (uint32, error) {
 	if len(args) < 2 {
 		return 1, errors.New("launch service: want its name and its program")
 	}
-	env, err := environment(args[0])
-	if err != nil {
+	s := Spec{Name: args[0]}
+	if err := readKey(&s); err != nil {
 		return 1, err
 	}
-	t, err := tree.Start(&exec.Cmd{Path: args[1], Args: args[1:], Env: append(os.Environ(), env...)})
+	t, err := tree.Start(&exec.Cmd{Path: args[1], Args: args[1:], Env: append(os.Environ(), s.Env...)})
 	if err != nil {
 		return 1, err
 	}

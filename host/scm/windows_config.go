@@ -12,11 +12,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/windows"
-	"golang.org/x/sys/windows/registry"
 	"golang.org/x/sys/windows/svc/mgr"
 )
-
-const servicesKey = `SYSTEM\CurrentControlSet\Services\`
 
 var startTypes = map[StartType]uint32{
 	Auto:     windows.SERVICE_AUTO_START,
@@ -112,7 +109,7 @@ func configure(service *mgr.Service, s Spec) error {
 			return fmt.Errorf("set preshutdown timeout: %w", err)
 		}
 	}
-	return setEnvironment(s.Name, s.Env)
+	return writeKey(s)
 }
 
 func config2(service *mgr.Service, level uint32, info unsafe.Pointer) error {
@@ -133,25 +130,6 @@ func setRecovery(service *mgr.Service, delays []time.Duration, reset time.Durati
 	}
 	if err := config2(service, windows.SERVICE_CONFIG_FAILURE_ACTIONS, unsafe.Pointer(&info)); err != nil {
 		return fmt.Errorf("set recovery actions: %w", err)
-	}
-	return nil
-}
-
-// setEnvironment writes the environment that the service manager adds to the
-// service's own. Every user may read it: nothing secret belongs here.
-func setEnvironment(name string, env []string) error {
-	key, err := registry.OpenKey(registry.LOCAL_MACHINE, servicesKey+name, registry.SET_VALUE)
-	if err != nil {
-		return fmt.Errorf("open registry key of service: %w", err)
-	}
-	defer key.Close()
-	if len(env) > 0 {
-		err = key.SetStringsValue("Environment", env)
-	} else if err = key.DeleteValue("Environment"); errors.Is(err, registry.ErrNotExist) {
-		err = nil
-	}
-	if err != nil {
-		return fmt.Errorf("set environment of service: %w", err)
 	}
 	return nil
 }
@@ -221,21 +199,7 @@ func readDetails(service *mgr.Service, s *Spec) error {
 	if b != nil {
 		s.PreshutdownTimeout = time.Duration(*(*uint32)(unsafe.Pointer(&b[0]))) * time.Millisecond
 	}
-	s.Env, err = environment(service.Name)
-	return err
-}
-
-func environment(name string) ([]string, error) {
-	key, err := registry.OpenKey(registry.LOCAL_MACHINE, servicesKey+name, registry.QUERY_VALUE)
-	if err != nil {
-		return nil, fmt.Errorf("open registry key of service: %w", err)
-	}
-	defer key.Close()
-	env, _, err := key.GetStringsValue("Environment")
-	if errors.Is(err, registry.ErrNotExist) {
-		return nil, nil
-	}
-	return env, err
+	return readKey(s)
 }
 
 // configSize is the most that the two calls give.
