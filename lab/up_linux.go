@@ -39,7 +39,7 @@ func Up(ctx context.Context, o Options) (*Lab, error) {
 			return nil, errors.Join(err, l.Down(context.WithoutCancel(ctx)))
 		}
 	}
-	o.Log(fmt.Sprintf("starting %d Windows hosts", o.Hosts))
+	o.Log(fmt.Sprintf("starting Windows hosts: %d", o.Hosts))
 	group, groupCtx := errgroup.WithContext(ctx)
 	for i := range l.state.Hosts {
 		group.Go(func() error { return l.start(groupCtx, i, base, o) })

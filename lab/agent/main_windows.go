@@ -102,7 +102,11 @@ func serve(o order, in *bufio.Reader, out *json.Encoder) error {
 // command keeps the line as it is: Go's own quoting is not cmd.exe's.
 func command(o order) *exec.Cmd {
 	shell := os.Getenv("ComSpec")
-	cmd := &exec.Cmd{Path: shell, Dir: o.Dir, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+	dir := o.Dir
+	if dir == "" {
+		dir = os.Getenv("USERPROFILE") // where a logon begins
+	}
+	cmd := &exec.Cmd{Path: shell, Dir: dir, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	cmd.SysProcAttr = &syscall.SysProcAttr{CmdLine: shell + ` /s /c "` + o.Line + `"`}
 	if o.Direct {
 		cmd.Path = program(o.Line)
