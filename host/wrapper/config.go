@@ -6,10 +6,10 @@ package wrapper
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -64,15 +64,20 @@ func Load(path string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("read wrapper configuration: %w", err)
 	}
-	var c Config
-	if err := json.Unmarshal(b, &c); err != nil {
-		return Config{}, fmt.Errorf("read wrapper configuration %s: %w", path, err)
-	}
-	c = c.withDefaults()
-	if err := c.check(); err != nil {
+	c, err := parse(b)
+	if err != nil {
 		return Config{}, fmt.Errorf("wrapper configuration %s: %w", path, err)
 	}
 	return c, nil
+}
+
+func parse(b []byte) (Config, error) {
+	var c Config
+	if err := json.Unmarshal(b, &c); err != nil {
+		return Config{}, err
+	}
+	c = c.withDefaults()
+	return c, c.check()
 }
 
 func (c Config) withDefaults() Config {
@@ -120,8 +125,8 @@ func checkStopURL(s string) error {
 	if err != nil {
 		return fmt.Errorf("stopURL: %w", err)
 	}
-	host := u.Hostname()
-	if u.Scheme != "http" || host != "localhost" && host != "::1" && !strings.HasPrefix(host, "127.") {
+	ip, _ := netip.ParseAddr(u.Hostname())
+	if u.Scheme != "http" || u.Hostname() != "localhost" && !ip.IsLoopback() {
 		return fmt.Errorf("stopURL %q: want http:// on a loopback address", s)
 	}
 	return nil
