@@ -8,13 +8,13 @@ import (
 )
 
 // wrap ends with the program's exit code: the service manager takes anything
-// but 0 as a failure.
+// but 0 as a failure. The service's name is not needed in a process of its own.
 func wrap(_ context.Context, c call) error {
-	config, err := wrapper.Load(c.config)
-	if err != nil {
-		return err
-	}
-	return scm.RunService(config.Name, func(ctx context.Context, ready func()) error {
+	return scm.RunService("shipper-wrap", func(ctx context.Context, ready func()) error {
+		config, err := wrapper.Load(c.config)
+		if err != nil {
+			return err
+		}
 		exit, err := wrapper.Run(ctx, config, ready)
 		if err != nil {
 			return &scm.ExitError{Code: exit, Err: err}

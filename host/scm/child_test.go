@@ -2,6 +2,7 @@ package scm_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-shipper/shipper/host/scm"
 )
@@ -58,6 +60,20 @@ var bodies = map[string]func(ctx context.Context, ready func(), args []string) e
 	"never-ready": func(ctx context.Context, _ func(), _ []string) error {
 		<-ctx.Done()
 		return nil
+	},
+	"slow-stop": func(ctx context.Context, ready func(), _ []string) error {
+		ready()
+		<-ctx.Done()
+		if !errors.Is(context.Cause(ctx), scm.ErrStop) {
+			return context.Cause(ctx)
+		}
+		time.Sleep(4 * time.Second) // several checkpoints
+		return nil
+	},
+	"panic-when-called": func(_ context.Context, ready func(), args []string) error {
+		ready()
+		dial(args[0]).Read(make([]byte, 1)) // until the test hangs up
+		panic("boom")
 	},
 	"tell": func(ctx context.Context, ready func(), args []string) error {
 		seen := []string{os.Getenv("SHIPPER_TEST"), os.Getenv("PORT"), args[1], "end"}

@@ -1,6 +1,7 @@
 // Package scm is the service manager as shipper needs it: Windows' own
-// (scm_windows.go) and one that runs plain processes for tests, simulation
-// and other systems (process.go).
+// (windows.go) and one that runs plain processes for tests, simulation and
+// other systems (process.go). RunService is the other side: what a service's
+// own program does.
 package scm
 
 import (
@@ -67,7 +68,8 @@ type Manager interface {
 	// Ensure creates the service, or reconfigures it in place; it never
 	// deletes and creates anew, and never restarts it.
 	Ensure(ctx context.Context, s Spec) error
-	// Start returns when the service runs, or with what it ended with.
+	// Start returns when the service runs, or with a StartError. A plain
+	// process runs as soon as it exists: there its end shows by Status only.
 	Start(ctx context.Context, name string) error
 	// Stop returns when the service is stopped AND its process is gone; after
 	// timeout the process tree is killed.
@@ -80,8 +82,7 @@ type Manager interface {
 	List(ctx context.Context, prefix string) ([]string, error)
 	// Spec reads a service's configuration back, as far as shipper sets it.
 	Spec(ctx context.Context, name string) (Spec, error)
-	// Owns reports whether the process that listens on 127.0.0.1:port (or any
-	// address with that port) belongs to the service: its process or a
-	// descendant of it.
+	// Owns reports whether a process that listens on port, at a loopback or
+	// wildcard address, belongs to the service: its process or a descendant.
 	Owns(ctx context.Context, name string, port int) (bool, error)
 }

@@ -37,16 +37,21 @@ func query(s *mgr.Service) (windows.SERVICE_STATUS_PROCESS, error) {
 	if err != nil {
 		return st, fmt.Errorf("query service %s: %w", s.Name, known(err))
 	}
-	if st.ProcessId != 0 && wine.Detected() && dead(st.ProcessId) {
+	if st.CurrentState != windows.SERVICE_STOPPED && wine.Detected() && lost(st) {
 		return windows.SERVICE_STATUS_PROCESS{CurrentState: windows.SERVICE_STOPPED, Win32ExitCode: CodeAborted}, nil
 	}
 	return st, nil
 }
 
-// dead: Wine's service manager does not notice the end of a process that did
-// not say goodbye. It holds the process, so that its number stays taken.
-func dead(pid uint32) bool {
-	p, err := hold(pid)
+// lost: Wine's service manager does not notice the end of a process that did
+// not say goodbye, and one that is stopped while it starts may leave it
+// "running" without a process. It holds the process, so that the number stays
+// taken.
+func lost(st windows.SERVICE_STATUS_PROCESS) bool {
+	if st.ProcessId == 0 {
+		return st.CurrentState != windows.SERVICE_START_PENDING
+	}
+	p, err := hold(st.ProcessId)
 	defer p.release()
 	return err == nil && p.ended()
 }
