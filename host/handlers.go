@@ -157,6 +157,10 @@ func (g *Guard) install(ctx context.Context, p rpc.Install) error {
 	if err != nil {
 		return err
 	}
+	if !p.Release.Holds(p.Files, p.Targets) {
+		return rpc.Errorf(rpc.CodeVerification, "build the bundle again, or fetch it again from where it came",
+			"the files that were sent are not those of release %s", p.Release)
+	}
 	admit := func() error { return s.holds(p.Fenced) }
 	return s.work(ctx, order{name: "install", admit: admit}, func(ctx context.Context) error {
 		return g.store.Install(ctx, s.name, p.Release, p.Files)

@@ -41,7 +41,7 @@ func (h *host) push(ctx context.Context, run string, b *packaging.Bundle, s *sto
 			}
 			told.Sent++
 		}
-		return c.Install(ctx, rpc.Install{Fenced: h.fenced(run), Release: b.Release(), Files: t.Files})
+		return c.Install(ctx, rpc.Install{Fenced: h.fenced(run), Release: b.Release(), Files: t.Files, Targets: b.Manifest.TargetDigests()})
 	})
 	if err != nil {
 		return fmt.Errorf("push %s: %w", b.Release(), err)

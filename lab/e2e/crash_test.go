@@ -1,3 +1,5 @@
+//go:build linux
+
 package e2e
 
 import (
@@ -66,18 +68,11 @@ func TestKilledControllerAfterTheFirstBatch(t *testing.T) {
 	b := theBench(t)
 	hosts := b.lab.Hosts()
 	p := b.project(t, project.Config{
-		Steps: "[{setWeight: 5}]", Bake: "0s",
+		Steps: "[{setWeight: 5}, {pause: 1s}]", Bake: "0s",
 		Batches: fmt.Sprintf("[[%s], [%s]]", hosts[0].Name, hosts[1].Name),
-		Extra:   "", Lease: "6s",
 	})
 	deploy(t, p, "1.0.0", "", 0)
 	_, stop := traffic(t, p)
-	if err := p.Configure(project.Config{
-		Steps: "[{setWeight: 5}, {pause: 1s}]", Bake: "0s", Lease: "6s",
-		Batches: fmt.Sprintf("[[%s], [%s]]", hosts[0].Name, hosts[1].Name),
-	}); err != nil {
-		t.Fatal(err)
-	}
 	killed(t, p, weightOf(hosts[0].Name, 10000))
 	settled(t, p, "the return to stable", lost("1.0.0"))
 	wantNoneLost(t, stop())
@@ -102,7 +97,7 @@ func killed(t *testing.T, p *project.Project, cond func([]journal.Record) bool) 
 
 func nextDeployWorks(t *testing.T, p *project.Project) {
 	t.Helper()
-	if err := p.Configure(project.Config{Steps: "[{setWeight: 50}]", Bake: "0s"}); err != nil {
+	if err := p.Configure(unattended()); err != nil {
 		t.Fatal(err)
 	}
 	_, stop := traffic(t, p)
@@ -245,7 +240,7 @@ func TestPowerCutInPush(t *testing.T) {
 
 func TestBreakGlassOnTheHost(t *testing.T) {
 	b := theBench(t)
-	p := b.project(t, project.Config{})
+	p := b.project(t, unattended())
 	deploy(t, p, "1.0.0", "", 0)
 	deploy(t, p, "1.1.0", "", 0)
 	for _, h := range b.lab.Hosts() {

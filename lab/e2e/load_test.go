@@ -1,3 +1,5 @@
+//go:build linux
+
 package e2e
 
 import (
@@ -70,4 +72,10 @@ func weightOf(host string, weight release.Weight) func([]journal.Record) bool {
 		})
 		return ok
 	}
+}
+
+// unattended is a rollout that needs no traffic to get through: nothing in it
+// waits for evidence.
+func unattended() project.Config {
+	return project.Config{Steps: "[{setWeight: 50}]", Bake: "0s"}
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package e2e ships a real service to Windows hosts under Wine, through the
 // shipper program itself, while a load generator counts what users see.
 package e2e
@@ -13,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/go-shipper/shipper/lab"
 	"github.com/go-shipper/shipper/lab/project"
@@ -75,7 +78,7 @@ func newBench() (*bench, error) {
 }
 
 func (b *bench) options(name string, hosts int) lab.Options {
-	return lab.Options{Name: name, Hosts: hosts, Daemon: []string{b.shipper}}
+	return lab.Options{Name: name, Hosts: hosts, Daemon: []string{b.shipper}, Temporary: true}
 }
 
 // project makes a service of its own name and port on the shared hosts.
@@ -106,10 +109,15 @@ func deploy(t *testing.T, p *project.Project, version, faults string, exit int) 
 	return shipper(t, p, exit, "deploy")
 }
 
+// verbTimeout ends a verb that hangs, so that the test can tell its story.
+const verbTimeout = 3 * time.Minute
+
 // shipper runs a verb to its end and wants the exit code.
 func shipper(t *testing.T, p *project.Project, exit int, args ...string) *project.Process {
 	t.Helper()
-	run, err := p.Run(t.Context(), nil, args...)
+	ctx, cancel := context.WithTimeout(t.Context(), verbTimeout)
+	defer cancel()
+	run, err := p.Run(ctx, nil, args...)
 	if err != nil {
 		t.Fatal(err)
 	}

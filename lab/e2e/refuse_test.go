@@ -1,3 +1,5 @@
+//go:build linux
+
 package e2e
 
 import (
@@ -40,5 +42,7 @@ func TestHostsThatRefuse(t *testing.T) {
 		t.Fatal(err)
 	}
 	runs(t, p, "1.0.0")
+	_, stop := traffic(t, p)
 	deploy(t, p, "1.2.0", "", 0)
+	wantNoneLost(t, stop())
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package e2e
 
 import (
@@ -77,8 +79,8 @@ func TestRollbackWithoutArguments(t *testing.T) {
 	if !strings.Contains(first.Result().Error, "no committed revision before") {
 		t.Errorf("rolling back the first deploy: %q", first.Result().Error)
 	}
-	deploy(t, p, "1.1.0", "", 0)
 	_, stop := traffic(t, p)
+	deploy(t, p, "1.1.0", "", 0)
 	shipper(t, p, 0, "rollback")
 	runs(t, p, "1.0.0")
 	wantNoneLost(t, stop())

@@ -1,3 +1,5 @@
+//go:build linux
+
 package e2e
 
 import (
@@ -6,14 +8,13 @@ import (
 	"testing"
 
 	"github.com/go-shipper/shipper/lab"
-	"github.com/go-shipper/shipper/lab/project"
 )
 
 // remove leaves services, files and processes as they were before.
 func TestRemoveLeavesNoTrace(t *testing.T) {
 	b := theBench(t)
 	l := b.ownLab(t, 1)
-	p := b.projectOn(t, l.Hosts(), project.Config{})
+	p := b.projectOn(t, l.Hosts(), unattended())
 	before := snapshot(t, l)
 	deploy(t, p, "1.0.0", "", 0)
 	deploy(t, p, "1.1.0", "", 0)
