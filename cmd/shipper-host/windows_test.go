@@ -3,6 +3,8 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,7 +14,9 @@ import (
 	"golang.org/x/sys/windows/registry"
 
 	"github.com/go-shipper/shipper/host"
+	"github.com/go-shipper/shipper/host/acl"
 	"github.com/go-shipper/shipper/host/scm"
+	"github.com/go-shipper/shipper/host/wrapper"
 )
 
 // TestWindowsGuard goes through the life of the guard's service on a host of
@@ -86,6 +90,69 @@ func uninstalled(t *testing.T, m *scm.Windows) {
 	for _, dir := range []string{l.Programs, l.Data} {
 		if _, err := os.Stat(dir); err == nil {
 			t.Errorf("%s is left", dir)
+		}
+	}
+}
+
+// TestWindowsWrap runs console programs as services: the program's exit code
+// is the service's, and a stop reaches the program.
+func TestWindowsWrap(t *testing.T) {
+	m, err := scm.NewWindows()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	dir, err := os.MkdirTemp("", "wrap test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer acl.RemoveAll(dir)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "wrap.json")
+	spec := scm.Spec{Name: "shipper-wrap-test", DisplayName: "shipper-wrap-test", Executable: exe,
+		Args: []string{"wrap", "--config", file}, Start: scm.Manual}
+	if err := m.Ensure(t.Context(), spec); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := m.Delete(t.Context(), spec.Name); err != nil {
+			t.Error(err)
+		}
+	}()
+	for script, want := range map[string]uint32{"exit 7": 7, "set /p x= & exit 0": 0} {
+		c := wrapper.Config{Name: spec.Name, Executable: filepath.Join(os.Getenv("SystemRoot"), "system32", "cmd.exe"),
+			Args: []string{"/c", script}, Dir: dir, LogDir: filepath.Join(dir, "logs"), StopSignal: wrapper.StdinClose}
+		b, err := json.Marshal(c)
+		if err == nil {
+			err = os.WriteFile(file, b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = m.Start(t.Context(), spec.Name)
+		var failed *scm.StartError
+		if err != nil && !errors.As(err, &failed) { // it may end while it starts
+			t.Fatal(err)
+		}
+		if want == 0 {
+			if err := m.Stop(t.Context(), spec.Name, 20*time.Second); err != nil {
+				t.Errorf("stop: %v", err)
+			}
+		}
+		for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C {
+			st, err := m.Status(t.Context(), spec.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if st.State == scm.Stopped {
+				if st.Exit != want {
+					t.Errorf("%q: exit code %d, want %d", script, st.Exit, want)
+				}
+				break
+			}
 		}
 	}
 }
