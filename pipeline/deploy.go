@@ -47,8 +47,8 @@ func (p *Pipeline) Deploy(ctx context.Context, req DeployRequest) (Result, error
 		res.State = rollout.Promoted
 		return res, nil
 	}
-	return p.underRun(ctx, d.f, s, "deploy", res, func() (Result, error) {
-		return d.underLock(ctx, before, res)
+	return p.underRun(ctx, d.f, s, "deploy", res, func(l *lease) (Result, error) {
+		return d.underLock(ctx, l, before, res)
 	})
 }
 
@@ -102,8 +102,8 @@ func (d *deployment) alreadyRunning(before map[string]rpc.ServiceStatus) bool {
 }
 
 // underLock pushes and lets the engine decide.
-func (d *deployment) underLock(ctx context.Context, before map[string]rpc.ServiceStatus, res Result) (Result, error) {
-	if err := d.pushAll(ctx); err != nil {
+func (d *deployment) underLock(ctx context.Context, l *lease, before map[string]rpc.ServiceStatus, res Result) (Result, error) {
+	if err := d.pushAll(ctx, l); err != nil {
 		if ctx.Err() != nil {
 			res.State = rollout.Aborted
 		}
@@ -117,40 +117,39 @@ func (d *deployment) underLock(ctx context.Context, before map[string]rpc.Servic
 	if err != nil {
 		return res, planProblem(err)
 	}
-	dr := newDriver(d.p, d.f, d.s.run, task{start: d.start}, d.s, engine)
+	dr := newDriver(d.p, d.f, l, task{start: d.start}, d.s, engine)
 	return dr.result(dr.drive(ctx), res)
 }
 
-// pushAll pushes to all hosts while the leases are kept.
-func (d *deployment) pushAll(ctx context.Context) error {
+// pushAll pushes to all hosts; a lost lease or a request to abort ends it.
+func (d *deployment) pushAll(ctx context.Context, l *lease) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	lost := func(ev rollout.Event) {
-		switch ev := ev.(type) {
-		case rollout.HostLost:
-			cancel(&hostError{Host: ev.Host, Err: ev.Err})
-		case rollout.Asked:
-			d.s.tell(journal.TypeRequest, "", journal.Request{Kind: ev.Kind, By: ev.By})
-			if ev.Kind == "abort" {
-				cancel(errAborted)
+	pushed := make(chan error, 1)
+	go func() {
+		pushed <- d.f.each(ctx, func(ctx context.Context, h *host) error {
+			return h.push(ctx, d.s.run, d.b, d.s)
+		})
+	}()
+	for {
+		select {
+		case err := <-pushed:
+			if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
+				err = cause
+			}
+			return remoteProblem(err, "push")
+		case ev := <-l.events:
+			switch ev := ev.(type) {
+			case rollout.HostLost:
+				cancel(&hostError{Host: ev.Host, Err: ev.Err})
+			case rollout.Asked:
+				d.s.tell(journal.TypeRequest, "", journal.Request{Kind: ev.Kind, By: ev.By})
+				if ev.Kind == rollout.AskAbort {
+					cancel(errAborted)
+				}
 			}
 		}
 	}
-	held, letGo := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		lease{p: d.p, run: d.s.run, ttl: d.p.Target.Rollback.Lease, event: lost}.hold(held, d.f)
-	}()
-	err := d.f.each(ctx, func(ctx context.Context, h *host) error {
-		return h.push(ctx, d.s.run, d.b, d.s)
-	})
-	letGo()
-	<-done
-	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
-		err = cause
-	}
-	return remoteProblem(err, "push")
 }
 
 func (d *deployment) start(h *host) (rpc.Start, error) {

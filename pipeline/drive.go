@@ -51,10 +51,10 @@ type driver struct {
 	fault map[string]error // what a host failed with, for kind and hint of the result
 }
 
-func newDriver(p *Pipeline, f fleet, run string, t task, s *story, e *rollout.Engine) *driver {
+func newDriver(p *Pipeline, f fleet, l *lease, t task, s *story, e *rollout.Engine) *driver {
 	return &driver{
-		p: p, f: f, run: run, task: t, story: s, engine: e,
-		events: make(chan rollout.Event, 64),
+		p: p, f: f, run: s.run, task: t, story: s, engine: e,
+		events: l.events,
 		watch:  map[string]context.CancelFunc{}, hosts: map[string]*worker{},
 		slots: map[string]rpc.Started{}, fault: map[string]error{},
 	}
@@ -65,9 +65,6 @@ func newDriver(p *Pipeline, f fleet, run string, t task, s *story, e *rollout.En
 func (d *driver) drive(ctx context.Context) rollout.Command {
 	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer func() { cancel(context.Canceled); d.work.Wait() }()
-	d.work.Go(func() {
-		lease{p: d.p, run: d.run, ttl: d.p.Target.Rollback.Lease, event: d.sender(work)}.hold(work, d.f)
-	})
 	d.startWorkers(work)
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()

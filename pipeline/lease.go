@@ -4,40 +4,55 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/rollout"
 )
 
-// lease renews the session of every host, each on a connection of its own, so
-// that a long push or a slow start never costs the lock.
+// lease renews the sessions of a run from its first lock to its end. What the
+// hosts say meanwhile becomes events: requests of others, and the loss of a
+// host.
 type lease struct {
-	p     *Pipeline
-	run   string
-	ttl   time.Duration
-	event func(rollout.Event)
+	p      *Pipeline
+	run    string
+	ttl    time.Duration
+	events chan rollout.Event
 }
 
-// hold renews until ctx ends. A refused renewal, or none for a whole TTL,
-// means the host has taken itself back: HostLost, once.
-func (l lease) hold(ctx context.Context, f fleet) {
-	_ = f.each(ctx, func(ctx context.Context, h *host) error {
-		own := &host{Host: h.Host, p: h.p, fence: h.fence}
-		defer own.drop()
-		if err := l.renew(ctx, own); err != nil && ctx.Err() == nil {
-			l.event(rollout.HostLost{Host: h.Name, Err: err})
-		}
-		return nil
-	})
+// hold begins to renew; stop ends it.
+func (p *Pipeline) hold(ctx context.Context, f fleet, run string) (l *lease, stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	l = &lease{p: p, run: run, ttl: p.Target.Rollback.Lease, events: make(chan rollout.Event, 64)}
+	var work sync.WaitGroup
+	for _, h := range f {
+		work.Go(func() {
+			if err := l.keep(ctx, h); err != nil && ctx.Err() == nil {
+				l.tell(ctx, rollout.HostLost{Host: h.Name, Err: err})
+			}
+		})
+	}
+	return l, func() { cancel(); work.Wait() }
 }
 
-func (l lease) renew(ctx context.Context, h *host) error {
+func (l *lease) tell(ctx context.Context, ev rollout.Event) {
+	select {
+	case l.events <- ev:
+	case <-ctx.Done():
+	}
+}
+
+// keep renews one host's lease until ctx ends. A refused renewal, or none for
+// a whole TTL, means that the host has taken itself back.
+func (l *lease) keep(ctx context.Context, main *host) error {
+	own := &line{host: &host{Host: main.Host, p: main.p}}
+	defer own.close()
 	tick := time.NewTicker(l.ttl / 6)
 	defer tick.Stop()
 	heard := l.p.Now()
 	for {
-		err := l.once(ctx, h)
+		err := l.once(ctx, own.or(ctx, main), main.fence)
 		var refused *rpc.Error
 		switch {
 		case err == nil:
@@ -49,7 +64,7 @@ func (l lease) renew(ctx context.Context, h *host) error {
 		case l.p.Now().Sub(heard) > l.ttl:
 			return fmt.Errorf("renew lease: not heard for %s: %w", l.ttl, err)
 		default:
-			h.drop()
+			own.drop()
 		}
 		select {
 		case <-ctx.Done():
@@ -60,19 +75,66 @@ func (l lease) renew(ctx context.Context, h *host) error {
 }
 
 // once is one renewal within a third of the TTL; what others asked becomes events.
-func (l lease) once(ctx context.Context, h *host) error {
-	ctx, cancel := context.WithTimeout(ctx, l.ttl/3)
+func (l *lease) once(ctx context.Context, h *host, fence int64) error {
+	limited, cancel := context.WithTimeout(ctx, l.ttl/3)
 	defer cancel()
 	var reply rpc.Renewed
-	err := h.try(ctx, func(c *rpc.Client) (err error) {
-		reply, err = c.Renew(ctx, rpc.Fenced{Service: l.p.Target.Service.Name, Run: l.run, Fence: h.fence})
+	err := h.try(limited, func(c *rpc.Client) (err error) {
+		reply, err = c.Renew(limited, rpc.Fenced{Service: l.p.Target.Service.Name, Run: l.run, Fence: fence})
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	for _, a := range reply.Requests {
-		l.event(rollout.Asked{Kind: a.Kind, By: a.By})
+		l.tell(ctx, rollout.Asked{Kind: a.Kind, By: a.By})
 	}
 	return nil
+}
+
+// line is a connection of its own, so that a long push or a slow start never
+// costs the lock. While it is being made, and made anew, the run's main
+// connection serves.
+type line struct {
+	host *host
+
+	mu      sync.Mutex
+	dialing bool
+	up      bool
+	work    sync.WaitGroup
+}
+
+// or gives the own connection, or main until there is one.
+func (l *line) or(ctx context.Context, main *host) *host {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.up {
+		return l.host
+	}
+	if !l.dialing {
+		l.dialing = true
+		l.work.Go(func() { l.dial(ctx) })
+	}
+	return main
+}
+
+func (l *line) dial(ctx context.Context) {
+	err := l.host.connect(ctx, false)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dialing, l.up = false, err == nil
+}
+
+func (l *line) drop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.up {
+		l.up = false
+		l.host.drop()
+	}
+}
+
+func (l *line) close() {
+	l.work.Wait()
+	l.host.drop()
 }

@@ -34,13 +34,13 @@ func (p *Pipeline) Rollback(ctx context.Context, req RollbackRequest) (Result, e
 	if len(touched) == 0 {
 		return res, nil
 	}
-	return p.underRun(ctx, touched, s, "rollback", res, func() (Result, error) {
-		return p.goBack(ctx, touched, s, d, res)
+	return p.underRun(ctx, touched, s, "rollback", res, func(l *lease) (Result, error) {
+		return p.goBack(ctx, touched, l, s, d, res)
 	})
 }
 
 // goBack ends the run that is left over and flips the hosts that have to move.
-func (p *Pipeline) goBack(ctx context.Context, f fleet, s *story, d rollout.Decision, res Result) (Result, error) {
+func (p *Pipeline) goBack(ctx context.Context, f fleet, l *lease, s *story, d rollout.Decision, res Result) (Result, error) {
 	moving := f.where(func(h *host) bool { return d.Moves[h.Name].Move != rollout.End })
 	ending := f.where(func(h *host) bool { return d.Moves[h.Name].Move == rollout.End })
 	if err := ending.each(ctx, func(ctx context.Context, h *host) error { return h.end(ctx, s, d.Why) }); err != nil {
@@ -58,7 +58,7 @@ func (p *Pipeline) goBack(ctx context.Context, f fleet, s *story, d rollout.Deci
 	if err != nil {
 		return res, problem.Wrap(problem.Failed, err, "plan the rollback", "")
 	}
-	dr := newDriver(p, moving, s.run, task{start: start, rejected: true}, s, engine)
+	dr := newDriver(p, moving, l, task{start: start, rejected: true}, s, engine)
 	end := dr.drive(ctx)
 	if end.State == rollout.Promoted {
 		return res, nil
@@ -103,16 +103,18 @@ func (p *Pipeline) startKept(revision release.Digest, r release.Release) rpc.Sta
 }
 
 // underRun does work inside a run of its own: lock, journal, result, unlock.
-func (p *Pipeline) underRun(ctx context.Context, f fleet, s *story, verb string, res Result, work func() (Result, error)) (Result, error) {
+func (p *Pipeline) underRun(ctx context.Context, f fleet, s *story, verb string, res Result, work func(*lease) (Result, error)) (Result, error) {
 	if err := p.acquire(ctx, f, s.run, verb); err != nil {
 		res.State = rollout.Failed
 		return res, stopped(ctx, err)
 	}
+	l, letGo := p.hold(context.WithoutCancel(ctx), f, s.run)
 	stopScribe := p.scribe(context.WithoutCancel(ctx), f, s)
 	s.tell(journal.TypeRunStarted, "", p.opening(verb, res.Release, f))
-	res, err := work()
+	res, err := work(l)
 	p.closing(s, verb, res, err)
 	stopScribe()
+	letGo()
 	p.release(f, s.run, res.State, reason(err))
 	return res, err
 }
@@ -154,12 +156,12 @@ func (p *Pipeline) Resume(ctx context.Context, kind string) (Result, error) {
 	s := newStory(left.run, p.Now, p.Emit)
 	s.seq = left.seq
 	res := Result{State: rollout.Failed, Run: left.run, Release: left.release}
-	return p.underRun(ctx, left.hosts, s, kind, res, func() (Result, error) {
+	return p.underRun(ctx, left.hosts, s, kind, res, func(l *lease) (Result, error) {
 		engine, err := rollout.New(left.plan)
 		if err != nil {
 			return res, problem.Wrap(problem.Failed, err, "plan the rest of the run", "`shipper abort` ends it")
 		}
-		dr := newDriver(p, left.hosts, s.run, task{start: left.start}, s, engine)
+		dr := newDriver(p, left.hosts, l, task{start: left.start}, s, engine)
 		if left.step > 0 && kind != "resume" {
 			dr.ask = kind
 		}

@@ -32,8 +32,9 @@ func view(h HostStatus) rollout.HostView {
 	}
 	if r := st.Run; r != nil {
 		v.Run = rollout.RunView{
-			ID: r.ID, State: rollout.State(r.State), Committed: r.Phase == "committed",
-			Release: r.Release, Why: r.Why, Since: r.Since,
+			ID: r.ID, State: rollout.State(r.State),
+			Committed: r.Phase == "committed" && r.State == string(rollout.Promoted), // rolled back from on the host: no more
+			Release:   r.Release, Why: r.Why, Since: r.Since,
 		}
 	}
 	for _, k := range st.Retained {
