@@ -52,11 +52,7 @@ func (b *bootstrapper) known(host string) string {
 }
 
 func (b *bootstrapper) place(ctx context.Context, conn transport.Conn, h config.Host, install bool) (bootstrap.Place, error) {
-	o := bootstrap.Options{Allow: b.target.Bootstrap.Allow, OS: "windows"}
-	arch := h.Arch
-	if b.target.Transport.Type == "local" {
-		o.OS, o.Root, arch = runtime.GOOS, b.target.Transport.Root, runtime.GOARCH
-	}
+	o, arch := options(b.target, h)
 	if !install {
 		place, err := bootstrap.Locate(ctx, conn, "", o)
 		if errors.Is(err, bootstrap.ErrMissing) {
@@ -69,6 +65,24 @@ func (b *bootstrapper) place(ctx context.Context, conn transport.Conn, h config.
 		return bootstrap.Place{}, err
 	}
 	return bootstrap.Ensure(ctx, conn, helper, o)
+}
+
+func options(t config.Target, h config.Host) (o bootstrap.Options, arch string) {
+	if t.Transport.Type == "local" {
+		return bootstrap.Options{Allow: t.Bootstrap.Allow, OS: runtime.GOOS, Root: t.Transport.Root}, runtime.GOARCH
+	}
+	return bootstrap.Options{Allow: t.Bootstrap.Allow, OS: "windows"}, h.Arch
+}
+
+// Leaver takes off a host what the bridge placed there.
+type Leaver func(ctx context.Context, conn transport.Conn, h config.Host) error
+
+// Leave undoes Bootstrap on a host on which no service is left.
+func Leave(t config.Target) Leaver {
+	return func(ctx context.Context, conn transport.Conn, h config.Host) error {
+		o, _ := options(t, h)
+		return bootstrap.Leave(ctx, conn, o)
+	}
 }
 
 func (b *bootstrapper) helper(ctx context.Context, goos, goarch string) (*bootstrap.Helper, error) {

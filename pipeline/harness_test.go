@@ -205,6 +205,7 @@ func (b *bed) pipeline() *Pipeline {
 		Bridge: func(context.Context, transport.Conn, config.Host, bool) (string, error) {
 			return "serve", nil
 		},
+		Leave: func(context.Context, transport.Conn, config.Host) error { return nil },
 	}
 }
 

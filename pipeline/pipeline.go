@@ -33,6 +33,7 @@ type Pipeline struct {
 	Target  config.Target
 	Dial    Dialer
 	Bridge  Bridge
+	Leave   Leaver
 	Emit    func(journal.Record) // the story as it happens; called from one goroutine at a time
 	Version string               // of shipper
 	Owner   string               // who: user@machine

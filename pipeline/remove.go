@@ -2,12 +2,16 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/rollout"
 )
+
+// removing is the verb after which a host knows no session any more.
+const removing = "remove"
 
 // Prune removes what retention no longer keeps; by host name, what went.
 func (p *Pipeline) Prune(ctx context.Context, dryRun bool) (map[string]rpc.PruneReply, error) {
@@ -25,13 +29,32 @@ func (p *Pipeline) Prune(ctx context.Context, dryRun bool) (map[string]rpc.Prune
 	return out, err
 }
 
-// Remove takes the service off all hosts without a trace.
+// Remove takes the service off all hosts without a trace; where it was the
+// last one, shipper goes as well.
 func (p *Pipeline) Remove(ctx context.Context) error {
-	return p.locked(ctx, "remove", func(ctx context.Context, h *host, run string) error {
-		return h.call(ctx, 0, func(c *rpc.Client) error {
-			return c.Remove(ctx, rpc.Remove{Fenced: h.fenced(run)})
+	return p.locked(ctx, removing, func(ctx context.Context, h *host, run string) error {
+		var left []string
+		err := h.call(ctx, 0, func(c *rpc.Client) (err error) {
+			if err = c.Remove(ctx, rpc.Remove{Fenced: h.fenced(run)}); err == nil {
+				left, err = c.List(ctx)
+			}
+			return err
 		})
+		if err != nil || len(left) > 0 {
+			return err
+		}
+		return h.leave(ctx)
 	})
+}
+
+// leave ends the bridge first: it runs from the folder that goes.
+func (h *host) leave(ctx context.Context) error {
+	h.drop()
+	conn, err := h.p.Dial(ctx, h.Host)
+	if err != nil {
+		return err
+	}
+	return errors.Join(h.p.Leave(ctx, conn, h.Host), conn.Close())
 }
 
 // locked does fn on every host that knows the service, under the lock.
@@ -54,11 +77,11 @@ func (p *Pipeline) locked(ctx context.Context, verb string, fn func(context.Cont
 	if err := p.acquire(ctx, known, run, verb); err != nil {
 		return err
 	}
+	_, letGo := p.hold(ctx, known, run)
 	err := known.each(ctx, func(ctx context.Context, h *host) error { return fn(ctx, h, run) })
-	state := rollout.Promoted
-	if err != nil {
-		state = rollout.Failed
+	letGo()
+	if verb != removing || err != nil {
+		p.release(known, run, rollout.Promoted, reason(err))
 	}
-	p.release(known, run, state, reason(err))
 	return remoteProblem(err, verb)
 }

@@ -42,7 +42,7 @@ func (p *program) pipeline(c *cli.Context) (verbs, error) {
 	}
 	p.told.expect(p.target.Hosts)
 	return p.start(&pipeline.Pipeline{
-		Target: p.target, Dial: dialer(p.target.Transport), Bridge: pipeline.Bootstrap(p.target, findHelper),
+		Target: p.target, Dial: dialer(p.target.Transport), Bridge: pipeline.Bootstrap(p.target, findHelper), Leave: pipeline.Leave(p.target),
 		Emit: p.told.emit, Version: own().Version, Owner: owner(), Address: address(), Now: time.Now,
 		Exit: func(r pipeline.Result, err error) int { return exitCode(p.verb, r.State, err) },
 	}), nil

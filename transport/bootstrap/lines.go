@@ -16,7 +16,8 @@ type lines interface {
 	unpack(way, dir, file string) string
 	rename(from, to string) string
 	remove(dir string) string
-	list(dir string) string // names of folders, newest first
+	exists(dir string) string // ends with 0 if there is such a folder
+	list(dir string) string   // names of folders, newest first
 	quote(s string) string
 }
 
@@ -53,6 +54,7 @@ func (w windowsLines) protect(dir string) []string {
 
 func (w windowsLines) mkdir(dir string) string  { return `mkdir ` + w.quote(dir) }
 func (w windowsLines) remove(dir string) string { return `rmdir /s /q ` + w.quote(dir) }
+func (w windowsLines) exists(dir string) string { return `dir /b ` + w.quote(dir) }
 func (w windowsLines) list(dir string) string   { return `dir /b /ad /o-d ` + w.quote(dir) }
 
 // rename fails where the new name exists; move would move into it.
@@ -88,6 +90,7 @@ func (p posixLines) protect(dir string) []string {
 
 func (p posixLines) mkdir(dir string) string        { return `mkdir ` + p.quote(dir) }
 func (p posixLines) remove(dir string) string       { return `rm -rf ` + p.quote(dir) }
+func (p posixLines) exists(dir string) string       { return `test -d ` + p.quote(dir) }
 func (p posixLines) list(dir string) string         { return `ls -1t ` + p.quote(dir) }
 func (p posixLines) unpack(_, dir, _ string) string { return `tar -xzf - -C ` + p.quote(dir) }
 
