@@ -1,10 +1,7 @@
 package host
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,32 +18,20 @@ import (
 	"github.com/go-shipper/shipper/release"
 )
 
-// Bounds of the journals that a host keeps.
-const (
-	maxRecord = 64 << 10 // bytes of one record
-	maxDiary  = 8 << 20  // bytes of one run; what comes later is refused
-	maxRuns   = 200      // the oldest go first
-)
+// maxRuns bounds the journals that a host keeps of a service; the oldest go
+// first.
+const maxRuns = 200
 
 // diary keeps the journals of a service's runs: runs/RUN.jsonl.
 type diary struct {
 	dir string
 
 	mu   sync.Mutex
-	seen map[string]map[mark]bool // by run: what is on the disk
+	run  string        // the one told last: runs come one after the other
+	file *journal.File // nil: none yet
 }
 
-// mark tells records apart. The sequence alone would not: the guard writes
-// too, when the controller is gone, and does not know how far that one got.
-type mark struct {
-	seq  int64
-	kind string
-	time int64
-}
-
-func newDiary(dir string) *diary { return &diary{dir: dir, seen: map[string]map[mark]bool{}} }
-
-func markOf(r journal.Record) mark { return mark{r.Seq, r.Type, r.Time.UnixNano()} }
+func newDiary(dir string) *diary { return &diary{dir: dir} }
 
 func checkRun(run string) error {
 	if release.CheckPath(run) != nil || strings.Contains(run, "/") || len(run) > 100 || strings.HasPrefix(run, ".") {
@@ -59,121 +44,52 @@ func (d *diary) path(run string) string { return filepath.Join(d.dir, run+".json
 
 // append adds the records that the run's journal does not have, flushed.
 func (d *diary) append(run string, records []journal.Record) error {
+	return d.to(run, func(f *journal.File) error { return f.Add(records...) })
+}
+
+// to lets add write to the journal of a run.
+func (d *diary) to(run string, add func(*journal.File) error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	seen, size, err := d.open(run)
+	f, err := d.open(run)
+	if err == nil {
+		err = add(f)
+	}
 	if err != nil {
-		return err
-	}
-	var out bytes.Buffer
-	var fresh []mark
-	for _, r := range records {
-		if seen[markOf(r)] || slices.Contains(fresh, markOf(r)) {
-			continue
-		}
-		line, err := json.Marshal(r)
-		if err != nil {
-			return rpc.Errorf(rpc.CodeFailed, "", "record %d: %v", r.Seq, err)
-		}
-		if len(line) > maxRecord {
-			return rpc.Errorf(rpc.CodeFailed, "", "record %d has %d bytes, at most %d are kept", r.Seq, len(line), maxRecord)
-		}
-		out.Write(append(line, '\n'))
-		fresh = append(fresh, markOf(r))
-	}
-	if size+int64(out.Len()) > maxDiary {
-		return rpc.Errorf(rpc.CodeFailed, "", "the journal of run %s is full: %d bytes", run, size)
-	}
-	if out.Len() == 0 {
-		return nil
-	}
-	if err := d.write(run, out.Bytes()); err != nil {
-		return fmt.Errorf("append to the journal of run %s: %w", run, err)
-	}
-	for _, m := range fresh {
-		seen[m] = true
+		return fmt.Errorf("run %s: %w", run, err)
 	}
 	return nil
 }
 
-// next is the sequence number after the last one of a run.
-func (d *diary) next(run string) int64 {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	seen, _, err := d.open(run)
-	var last int64
-	if err == nil {
-		for m := range seen {
-			last = max(last, m.seq)
+func (d *diary) open(run string) (*journal.File, error) {
+	if _, err := os.Stat(d.path(run)); errors.Is(err, fs.ErrNotExist) {
+		if err := d.makeRoom(); err != nil {
+			return nil, err
 		}
 	}
-	return last + 1
+	if d.file != nil && d.run == run {
+		return d.file, nil
+	}
+	f, err := journal.Open(d.path(run))
+	if err != nil {
+		return nil, err
+	}
+	d.run, d.file = run, f
+	return f, nil
 }
 
-// open knows what a run's journal holds; the first time it reads it.
-func (d *diary) open(run string) (map[mark]bool, int64, error) {
-	info, err := os.Stat(d.path(run))
-	if errors.Is(err, fs.ErrNotExist) {
-		d.seen[run] = map[mark]bool{}
-		return d.seen[run], 0, d.dropOldest()
-	}
-	if err != nil {
-		return nil, 0, fmt.Errorf("read the journal of run %s: %w", run, err)
-	}
-	if seen, ok := d.seen[run]; ok {
-		return seen, info.Size(), nil
-	}
-	records, err := d.read(run)
-	if err != nil {
-		return nil, 0, err
-	}
-	seen := map[mark]bool{}
-	for _, r := range records {
-		seen[markOf(r)] = true
-	}
-	d.seen[run] = seen
-	return seen, info.Size(), nil
-}
-
-// write begins on a line of its own, whatever a power cut left of the last one.
-func (d *diary) write(run string, b []byte) error {
-	if err := os.MkdirAll(d.dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(d.path(run), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return err
-	}
-	end, err := f.Seek(0, io.SeekEnd)
-	if err == nil && end > 0 {
-		last := make([]byte, 1)
-		if _, err = f.ReadAt(last, end-1); err == nil && last[0] != '\n' {
-			b = append([]byte{'\n'}, b...)
-		}
-	}
-	if err == nil {
-		_, err = f.Write(b)
-	}
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-// read returns a run's records; lines that cannot be read are left out.
+// read returns a run's records.
 func (d *diary) read(run string) ([]journal.Record, error) {
 	f, err := os.Open(d.path(run))
 	if err != nil {
 		return nil, fmt.Errorf("read the journal of run %s: %w", run, err)
 	}
 	defer f.Close()
-	var out []journal.Record
-	lines := bufio.NewScanner(io.LimitReader(f, maxDiary+maxRecord))
-	lines.Buffer(nil, 2*maxRecord)
-	for lines.Scan() {
-		var r journal.Record
-		if json.Unmarshal(lines.Bytes(), &r) == nil && r.Type != "" {
-			out = append(out, r)
-		}
+	records, err := journal.Replay(io.LimitReader(f, journal.MaxFile))
+	if err != nil {
+		return nil, fmt.Errorf("read the journal of run %s: %w", run, err)
 	}
-	return out, nil
+	return records, nil
 }
 
 // Read answers the protocol's question: one run, the latest, or the first
@@ -251,11 +167,14 @@ func opening(records []journal.Record) journal.Record {
 	return records[0]
 }
 
-// dropOldest makes room for one more run.
-func (d *diary) dropOldest() error {
+// makeRoom drops the oldest journals, so that one more run fits.
+func (d *diary) makeRoom() error {
+	if err := os.MkdirAll(d.dir, 0o700); err != nil {
+		return err
+	}
 	entries, err := os.ReadDir(d.dir)
 	if err != nil || len(entries) < maxRuns {
-		return nil
+		return err
 	}
 	age := func(e os.DirEntry) time.Time {
 		info, err := e.Info()
@@ -266,7 +185,6 @@ func (d *diary) dropOldest() error {
 	}
 	slices.SortFunc(entries, func(a, b os.DirEntry) int { return age(a).Compare(age(b)) })
 	for _, e := range entries[:len(entries)-maxRuns+1] {
-		delete(d.seen, strings.TrimSuffix(e.Name(), ".jsonl"))
 		if err := os.Remove(filepath.Join(d.dir, e.Name())); err != nil {
 			return fmt.Errorf("drop the oldest journal: %w", err)
 		}
@@ -277,13 +195,8 @@ func (d *diary) dropOldest() error {
 // record adds what the guard itself did to a run's journal. A journal that
 // cannot be written must not keep a host from going back to stable.
 func (s *service) record(run, kind string, data any) {
-	b, err := json.Marshal(data)
-	if err == nil {
-		err = s.diary.append(run, []journal.Record{{
-			V: journal.Version, Seq: s.diary.next(run), Time: s.g.now(), Run: run, Type: kind, Host: s.g.hostname, Data: b,
-		}})
-	}
+	err := s.diary.to(run, func(f *journal.File) error { return f.Tell(run, kind, s.g.hostname, s.g.now(), data) })
 	if err != nil {
-		s.log.Warn("journal", "run", run, "error", err)
+		s.log.Warn("journal", "error", err)
 	}
 }

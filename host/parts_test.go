@@ -65,12 +65,16 @@ func TestDiary(t *testing.T) {
 		}
 	}
 	big := record("a", 9, "big")
-	big.Data = json.RawMessage(`"` + strings.Repeat("x", maxRecord) + `"`)
+	big.Data = json.RawMessage(`"` + strings.Repeat("x", journal.MaxLine) + `"`)
 	if err := d.append("a", []journal.Record{big}); err == nil {
 		t.Error("a record without bound")
 	}
-	if d.next("a") != 4 {
-		t.Errorf("next is %d", d.next("a"))
+	tell := func(f *journal.File) error { return f.Tell("a", "own", "web1", time.Unix(2000, 0), nil) }
+	if err := d.to("a", tell); err != nil {
+		t.Fatal(err)
+	}
+	if records, err := d.Read("a"); err != nil || len(records) != 4 || records[3].Seq != 4 || records[3].Type != "own" {
+		t.Errorf("%+v, %v", records, err)
 	}
 }
 

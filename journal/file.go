@@ -1,19 +1,27 @@
 package journal
 
 import (
+	"cmp"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 )
 
-// File is a run's journal on disk. One process writes it; it is not safe for
-// concurrent use.
+// MaxFile bounds the journal of one run: 8 MiB.
+const MaxFile = 8 << 20
+
+// File is a run's journal on disk. It keeps no handle between calls, so that
+// the file can be removed at any time; the next record then begins it anew.
+// One process writes it; it is not safe for concurrent use.
 type File struct {
-	f       *os.File
-	records []Record
-	have    map[mark]bool
-	last    int64
+	path string
+	have map[mark]bool
+	last int64 // the highest number
+	size int64 // bytes of the complete lines
 }
 
 // mark tells records apart. The number alone would not: a host that goes on
@@ -26,33 +34,27 @@ type mark struct {
 
 func (r Record) mark() mark { return mark{r.Seq, r.Time.UnixNano(), r.Type, r.Host} }
 
-// Open opens or creates the journal at path, readable by its owner only, and
-// cuts off a last line that a crash left torn. A journal that is damaged in
-// the middle is refused.
+// Open knows what the journal at path holds. A file that is not there is an
+// empty journal; the first record creates it, readable by its owner only.
 func Open(path string) (*File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	j := &File{path: path}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return j, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
-	j := &File{f: f, have: map[mark]bool{}}
-	if err := j.load(); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("open journal %s: %w", path, err)
-	}
-	return j, nil
+	defer f.Close()
+	return j, j.load(f)
 }
 
-func (j *File) load() error {
-	records, size, err := replay(j.f)
+func (j *File) load(f *os.File) error {
+	records, size, err := replay(io.LimitReader(f, MaxFile))
 	if err != nil {
-		return err
+		return fmt.Errorf("read journal: %w", err)
 	}
-	if err := j.f.Truncate(size); err != nil {
-		return fmt.Errorf("cut torn line: %w", err)
-	}
-	if _, err := j.f.Seek(size, io.SeekStart); err != nil {
-		return fmt.Errorf("find end: %w", err)
-	}
+	j.have, j.last, j.size = map[mark]bool{}, 0, size
 	j.keep(records)
 	return nil
 }
@@ -62,26 +64,52 @@ func (j *File) keep(records []Record) {
 		j.have[r.mark()] = true
 		j.last = max(j.last, r.Seq)
 	}
-	j.records = append(j.records, records...)
 }
 
 // Add appends the records that the journal does not have yet, and flushes
-// them before it returns. After an error the file is as it was, or refused
-// by further calls.
-func (j *File) Add(records ...Record) error {
+// them before it returns. After an error the journal is as it was; a journal
+// that would grow beyond MaxFile takes nothing.
+func (j *File) Add(records ...Record) (err error) {
+	f, err := os.OpenFile(j.path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("append to journal: %w", err)
+	}
+	defer func() { err = cmp.Or(err, f.Close()) }()
+	if err := j.catchUp(f); err != nil {
+		return err
+	}
 	fresh, lines, err := j.fresh(records)
 	if err != nil || len(fresh) == 0 {
 		return err
 	}
-	end, err := j.f.Seek(0, io.SeekCurrent)
-	if err != nil {
-		return fmt.Errorf("append to journal: %w", err)
+	if j.size+int64(len(lines)) > MaxFile {
+		return fmt.Errorf("append to journal: it is full: %d bytes", j.size)
 	}
-	if err := flush(j.f, lines); err != nil {
-		j.rewind(end)
-		return err
+	_, err = f.WriteAt(lines, j.size)
+	if err = errors.Join(err, f.Sync()); err != nil {
+		return errors.Join(fmt.Errorf("append to journal: %w", err), f.Truncate(j.size))
 	}
 	j.keep(fresh)
+	j.size += int64(len(lines))
+	return nil
+}
+
+// catchUp reads again what is not as this File left it, and cuts off a last
+// line that a crash or a full disk left torn.
+func (j *File) catchUp(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("read journal: %w", err)
+	}
+	if j.have != nil && info.Size() == j.size {
+		return nil
+	}
+	if err := j.load(f); err != nil {
+		return err
+	}
+	if err := f.Truncate(j.size); err != nil {
+		return fmt.Errorf("cut torn line: %w", err)
+	}
 	return nil
 }
 
@@ -105,35 +133,24 @@ func (j *File) fresh(records []Record) (fresh []Record, lines []byte, err error)
 	return fresh, lines, nil
 }
 
-// rewind takes a write back that a full disk cut short; a file that can not
-// be mended takes no further records.
-func (j *File) rewind(end int64) {
-	if err := j.f.Truncate(end); err != nil {
-		j.f.Close()
-		return
+// encode makes the line of a record.
+func encode(r Record) ([]byte, error) {
+	line, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s record: %w", r.Type, err)
 	}
-	if _, err := j.f.Seek(end, io.SeekStart); err != nil {
-		j.f.Close()
+	if len(line) >= MaxLine {
+		return nil, fmt.Errorf("%s record %d: %d bytes, at most %d", r.Type, r.Seq, len(line), MaxLine-1)
 	}
+	return append(line, '\n'), nil
 }
 
 // Tell numbers one record behind the last, dates it and adds it: for what a
 // host does by itself.
-func (j *File) Tell(run, kind, host string, now time.Time, data any) (Record, error) {
-	at := func() time.Time { return now }
-	r, err := NewWriter(io.Discard, run, j.last, at).Append(kind, host, data)
+func (j *File) Tell(run, kind, host string, now time.Time, data any) error {
+	raw, err := json.Marshal(data)
 	if err != nil {
-		return Record{}, err
+		return fmt.Errorf("encode %s record: %w", kind, err)
 	}
-	return r, j.Add(r)
+	return j.Add(Record{V: Version, Seq: j.last + 1, Time: now.UTC(), Run: run, Type: kind, Host: host, Data: raw})
 }
-
-// Records are all records so far, in the order of the file. The slice is a
-// view: do not change it.
-func (j *File) Records() []Record { return j.records }
-
-// Last is the highest number so far, 0 for an empty journal.
-func (j *File) Last() int64 { return j.last }
-
-// Close closes the file.
-func (j *File) Close() error { return j.f.Close() }

@@ -11,12 +11,13 @@ import (
 	"slices"
 )
 
-// MaxLine bounds one record, its newline included: 256 KiB.
-const MaxLine = 256 << 10
+// MaxLine bounds one record, its newline included: 64 KiB.
+const MaxLine = 64 << 10
 
-// Replay reads a whole journal. A record counts once its newline is written,
-// so a last line without one, which a crash may leave, is left out. Anything
-// else that is no record is an error that names the line.
+// Replay reads a whole journal; an error is one of reading. A record counts
+// once its newline is written, so a last line without one, which a crash may
+// leave, is left out. So is a line that is no record: what a bad block took
+// must not silence the rest of the story.
 func Replay(r io.Reader) ([]Record, error) {
 	records, _, err := replay(r)
 	return records, err
@@ -24,46 +25,36 @@ func Replay(r io.Reader) ([]Record, error) {
 
 // replay also tells how many bytes the complete lines have.
 func replay(r io.Reader) (records []Record, size int64, err error) {
-	br := bufio.NewReaderSize(r, 64<<10)
-	for n := 1; ; n++ {
-		line, err := readLine(br)
+	br := bufio.NewReaderSize(r, MaxLine)
+	for {
+		line, n, err := readLine(br)
 		if errors.Is(err, io.EOF) {
 			return records, size, nil
 		}
 		if err != nil {
-			return records, size, fmt.Errorf("journal line %d: %w", n, err)
+			return records, size, err
 		}
-		rec, err := decode(line)
-		if err != nil {
-			return records, size, fmt.Errorf("journal line %d: %w", n, err)
+		size += n
+		if rec, err := decode(line); err == nil {
+			records = append(records, rec)
 		}
-		records = append(records, rec)
-		size += int64(len(line))
 	}
 }
 
-var errLong = fmt.Errorf("longer than %d bytes", MaxLine)
-
-// readLine returns a line with its newline; io.EOF at the end, also in the
-// middle of a line. What is too long is skipped to its end first, so that a
-// torn tail of any length is still a torn tail.
-func readLine(br *bufio.Reader) ([]byte, error) {
-	var line []byte
-	long := false
+// readLine returns a line and how many bytes it has, its newline included;
+// io.EOF at the end, also in the middle of a line. A line that is too long
+// comes empty.
+func readLine(br *bufio.Reader) (line []byte, n int64, err error) {
 	for {
-		part, err := br.ReadSlice('\n')
-		if long = long || len(line)+len(part) > MaxLine; !long {
-			line = append(line, part...)
-		}
-		switch {
-		case errors.Is(err, bufio.ErrBufferFull):
+		line, err = br.ReadSlice('\n')
+		n += int64(len(line))
+		if errors.Is(err, bufio.ErrBufferFull) {
 			continue
-		case err != nil:
-			return nil, err
-		case long:
-			return nil, errLong
 		}
-		return line, nil
+		if n > MaxLine {
+			line = nil
+		}
+		return line, n, err
 	}
 }
 
@@ -83,13 +74,13 @@ func (r Record) check() error {
 	return nil
 }
 
-// Merge makes one story out of what several hosts remember of the same run:
-// by number, and where hosts wrote on alone, by time. Every record is told
-// once. The stories themselves are not changed.
+// Merge makes one story of each run out of what several hosts remember: by
+// number, and where hosts wrote on alone, by time. Every record is told once.
+// The stories themselves are not changed.
 func Merge(stories ...[]Record) []Record {
 	all := slices.Concat(stories...)
 	slices.SortStableFunc(all, func(a, b Record) int {
-		return cmp.Or(cmp.Compare(a.Seq, b.Seq), a.Time.Compare(b.Time),
+		return cmp.Or(cmp.Compare(a.Run, b.Run), cmp.Compare(a.Seq, b.Seq), a.Time.Compare(b.Time),
 			cmp.Compare(a.Host, b.Host), cmp.Compare(a.Type, b.Type), bytes.Compare(a.Data, b.Data))
 	})
 	return slices.CompactFunc(all, same)

@@ -84,44 +84,39 @@ func (p *Pipeline) History(ctx context.Context) ([]HistoryEntry, error) {
 		return nil, err
 	}
 	var mu sync.Mutex
-	runs := map[string]*HistoryEntry{}
+	var stories [][]journal.Record
 	err := f.each(ctx, func(ctx context.Context, h *host) error {
 		return h.call(ctx, 0, func(c *rpc.Client) error {
 			records, err := c.Read(ctx, rpc.Read{Service: p.Target.Service.Name, Run: "*"})
 			mu.Lock()
 			defer mu.Unlock()
-			for _, r := range records {
-				remember(runs, r)
-			}
+			stories = append(stories, records)
 			return err
 		})
 	})
-	return sorted(runs), remoteProblem(err, "read history")
+	return entries(journal.Merge(stories...)), remoteProblem(err, "read history")
 }
 
-func remember(runs map[string]*HistoryEntry, r journal.Record) {
-	e := runs[r.Run]
-	if e == nil {
-		e = &HistoryEntry{}
-		runs[r.Run] = e
-	}
-	switch r.Type {
-	case journal.TypeRunStarted:
-		e.Started = r
-	case journal.TypeResult:
-		e.Result = r
-	case journal.TypeUndone: // by a guard that had to end a run itself
-		if e.Result.Type == "" {
+// entries picks the two ends of each run. A run whose beginning no host knows
+// is left out.
+func entries(records []journal.Record) []HistoryEntry {
+	runs := map[string]HistoryEntry{}
+	for _, r := range records {
+		e := runs[r.Run]
+		switch {
+		case r.Type == journal.TypeRunStarted && e.Started.Type == "":
+			e.Started = r
+		case r.Type == journal.TypeResult:
+			e.Result = r
+		case r.Type == journal.TypeUndone && e.Result.Type == "": // by a guard that had to end a run itself
 			e.Result = r
 		}
+		runs[r.Run] = e
 	}
-}
-
-func sorted(runs map[string]*HistoryEntry) []HistoryEntry {
 	var out []HistoryEntry
 	for _, e := range runs {
 		if e.Started.Run != "" {
-			out = append(out, *e)
+			out = append(out, e)
 		}
 	}
 	slices.SortFunc(out, func(a, b HistoryEntry) int {
