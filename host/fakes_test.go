@@ -231,6 +231,7 @@ type proxy struct {
 	until   map[string]time.Time
 	broken  error
 	drained []release.Slot
+	holding chan struct{} // while not nil, drains wait for it
 }
 
 func newProxy(c *clock) *proxy {
@@ -286,7 +287,17 @@ func (p *proxy) Delete(_ context.Context, service string, _ uint64) error {
 	return nil
 }
 
-func (p *proxy) Drain(_ context.Context, service string, slot release.Slot) (router.View, error) {
+func (p *proxy) Drain(ctx context.Context, service string, slot release.Slot) (router.View, error) {
+	p.mu.Lock()
+	hold := p.holding
+	p.mu.Unlock()
+	if hold != nil {
+		select {
+		case <-hold:
+		case <-ctx.Done():
+			return router.View{}, context.Cause(ctx)
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	v, err := p.look(service)
@@ -310,6 +321,12 @@ func (p *proxy) fail(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.broken = err
+}
+
+func (p *proxy) hold(until chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.holding = until
 }
 
 // weight is what the canary gets now.

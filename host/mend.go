@@ -125,9 +125,7 @@ func (s *service) converge(ctx context.Context) error {
 }
 
 // idleRuns reports whether the slot beside stable has a reason to run.
-func (s *service) idleRuns() bool {
-	return !s.st.Warm.IsZero() || s.st.Run.parked() || s.st.Run.live() && s.st.Run.started()
-}
+func (s *service) idleRuns() bool { return !s.st.Warm.IsZero() || s.inUse() }
 
 // ensureStable starts the committed slot if it does not run. After a boot its
 // release is verified first: what the disk lost must not serve.

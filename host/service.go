@@ -225,10 +225,10 @@ func (s *service) next() (time.Time, bool) {
 			consider(s.deadline)
 		}
 		consider(s.retry)
-		if !s.st.Mend { // until the route has moved the old slot may still serve
+		if s.mayCool() {
 			consider(s.st.Warm)
 		}
-		if s.st.Run.parked() {
+		if s.mayUnpark() {
 			consider(s.st.Run.Until)
 		}
 	}
@@ -253,11 +253,25 @@ func (s *service) tick() {
 	case passed(s.retry):
 		s.retry = time.Time{}
 		s.begin("mend", true, s.mend)
-	case passed(s.st.Warm) && !s.st.Mend:
+	case passed(s.st.Warm) && s.mayCool():
 		s.begin("keep warm is over", true, s.unhurried(s.cool))
-	case s.st.Run.parked() && passed(s.st.Run.Until):
+	case s.mayUnpark() && passed(s.st.Run.Until):
 		s.begin("parked too long", true, s.unhurried(s.unpark))
 	}
+}
+
+// mayCool: until the route has moved the old slot may still serve, and a run
+// that found it warm may serve by it again.
+func (s *service) mayCool() bool { return !s.st.Mend && !s.inUse() }
+
+// inUse reports whether a run needs the slot beside stable.
+func (s *service) inUse() bool {
+	return s.st.Run.parked() || s.st.Run.live() && s.st.Run.started()
+}
+
+// mayUnpark: a run that holds the session decides about a parked one itself.
+func (s *service) mayUnpark() bool {
+	return s.st.Run.parked() && (s.ses == nil || s.ses.Manual)
 }
 
 // unhurried keeps work that fails from being tried again at once.

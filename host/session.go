@@ -218,9 +218,10 @@ func (s *service) ask(p rpc.Ask) error {
 	return s.sessionFile.save(*s.ses)
 }
 
-// free ends the session; the run's record stays.
+// free ends the session; the run's record stays. A lease that ran out while
+// the session was being ended has nothing left to undo.
 func (s *service) free() error {
-	s.ses, s.deadline = nil, time.Time{}
+	s.ses, s.deadline, s.undoing = nil, time.Time{}, false
 	return s.sessionFile.remove()
 }
 
@@ -246,7 +247,7 @@ func (s *service) release(ctx context.Context, p rpc.Ended) error {
 		if p.State == runPromoted || p.State == "" {
 			p.State = runFailed // it was not committed here
 		}
-		if _, err := s.undo(ctx, rpc.Undo{Fenced: p.Fenced, State: p.State, Why: p.Why}); err != nil {
+		if _, err := s.undo(ctx, rpc.Undo(p)); err != nil {
 			return err
 		}
 	}

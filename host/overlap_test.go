@@ -1,0 +1,111 @@
+package host
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/release"
+)
+
+// These tests are about two things that come due at the same time.
+
+// An operator takes a service back whose controller is lost; while its
+// requests drain, the lease runs out as well.
+func TestLeaseEndsDuringTheOperatorsRollback(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.deploy("r1", "1.0.0")
+	r := m.acquire("r2", "deploy")
+	r.start("1.1.0")
+	r.weight(2500)
+	hold := make(chan struct{})
+	m.proxy.hold(hold)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := m.c.Rollback(context.Background(), rpc.Rollback{Service: app, By: "ann"})
+		ended <- err
+	}()
+	m.eventually("the run is taken back", func() bool { return m.status().Run.State == runRolledBack })
+	m.clock.advance(time.Minute)
+	s, err := m.guard.service(app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.eventually("the end of the lease is noticed", func() bool {
+		noticed := false
+		s.tell(func() { noticed = s.undoing })
+		return noticed
+	})
+	close(hold)
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	m.proxy.hold(nil)
+	got, err := m.tryAcquire("r3", "deploy")
+	if err != nil || got.Run != "r3" || got.Fence <= r.f.Fence {
+		t.Fatalf("the next run got %+v, %v; want a session of its own", got, err)
+	}
+	if err := m.c.ReleaseSession(context.Background(), rpc.Ended{Fenced: rpc.Fenced{Service: app, Run: "r3", Fence: got.Fence}}); err != nil {
+		t.Error(err)
+	}
+	m.serves(release.Blue, "1.0.0", blue)
+}
+
+// The time of the warm slot ends while a run has just given it traffic again.
+func TestKeepWarmEndsWhileTheSlotIsUsedAgain(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.deploy("r1", "1.0.0")
+	r2 := m.acquire("r2", "deploy")
+	r2.start("1.1.0")
+	r2.weight(release.Full)
+	r2.commit(20 * time.Second)
+	r2.release(runPromoted)
+
+	r3 := m.acquire("r3", "deploy")
+	if got := r3.start("1.0.0"); !got.Already {
+		t.Fatalf("%+v: want the warm slot", got)
+	}
+	r3.weight(2500)
+	m.clock.advance(15 * time.Second)
+	if _, err := m.c.Renew(context.Background(), r3.f); err != nil {
+		t.Fatal(err)
+	}
+	m.clock.advance(15 * time.Second)
+	m.settled()
+	if _, weight := m.proxy.weight(app); weight != 2500 || len(m.scm.running()) != 2 {
+		t.Fatalf("the canary has %v, running: %v", weight, m.scm.running())
+	}
+	if err := m.c.Prepare(context.Background(), r3.f); err != nil {
+		t.Error(err)
+	}
+	if _, err := m.c.Undo(context.Background(), rpc.Undo{Fenced: r3.f, Why: "bad"}); err != nil {
+		t.Fatal(err)
+	}
+	m.eventually("the slot rests", func() bool { return len(m.scm.running()) == 1 })
+	r3.release(runRolledBack)
+	m.serves(release.Green, "1.1.0", green)
+}
+
+// A new run pushes while the parked one's time ends.
+func TestParkedRunEndsWhileAnotherBegins(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.deploy("r1", "1.0.0")
+	r2 := m.acquire("r2", "deploy")
+	r2.start("1.1.0")
+	if err := m.c.Park(context.Background(), rpc.Park{Fenced: r2.f, Why: "night", For: 10 * time.Second}); err != nil {
+		t.Fatal(err)
+	}
+	r3 := m.acquire("r3", "deploy")
+	rel := r3.push("1.2.0")
+	m.clock.advance(20 * time.Second)
+	m.settled()
+	if _, err := m.c.Start(context.Background(), r3.startParams(rel)); err != nil {
+		t.Fatal(err)
+	}
+	r3.release(runAborted)
+	m.serves(release.Blue, "1.0.0", blue)
+}
