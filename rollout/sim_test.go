@@ -47,7 +47,6 @@ type simHost struct {
 	canary  Counts
 	stable  Counts
 	gone    bool
-	owed    []int // Seq of commands not answered yet
 }
 
 // pending is an event on its way to the engine.

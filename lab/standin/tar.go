@@ -20,6 +20,11 @@ type tarOptions struct {
 	file, dir                    string
 }
 
+// complaint is an error in the words of bsdtar.
+type complaint string
+
+func (c complaint) Error() string { return string(c) }
+
 // tar is bsdtar, as Windows has it since Server 2019: -x and -t of plain and
 // gzipped archives. Names with ".." are refused one by one, the others are
 // extracted, and the exit code tells.
@@ -62,7 +67,7 @@ func parseTar(args []string) (tarOptions, error) {
 		args = args[1:]
 		letters, dashed := strings.CutPrefix(word, "-")
 		if !dashed && !first {
-			return o, fmt.Errorf("%s: Not found in archive", word)
+			return o, complaint(word + ": Not found in archive")
 		}
 		for i, letter := range letters {
 			switch letter {
@@ -81,7 +86,7 @@ func parseTar(args []string) (tarOptions, error) {
 					value, args = args[0], args[1:]
 				}
 				if value == "" {
-					return o, fmt.Errorf("Option -%c requires an argument", letter)
+					return o, complaint(fmt.Sprintf("Option -%c requires an argument", letter))
 				}
 				if letter == 'f' {
 					o.file = value
@@ -89,7 +94,7 @@ func parseTar(args []string) (tarOptions, error) {
 					o.dir = value
 				}
 			default:
-				return o, fmt.Errorf("Option -%c is not supported", letter)
+				return o, complaint(fmt.Sprintf("Option -%c is not supported", letter))
 			}
 			if letter == 'f' || letter == 'C' {
 				break
@@ -97,7 +102,7 @@ func parseTar(args []string) (tarOptions, error) {
 		}
 	}
 	if o.extract == o.list {
-		return o, errors.New("Must specify one of -c, -r, -t, -u, -x")
+		return o, complaint("Must specify one of -c, -r, -t, -u, -x")
 	}
 	return o, nil
 }
@@ -112,7 +117,7 @@ func (o tarOptions) read(in io.Reader, c console) (failed bool, err error) {
 	in = buffered
 	if bytes.Equal(magic, []byte{0x1f, 0x8b}) {
 		if in, err = gzip.NewReader(buffered); err != nil {
-			return false, errors.New("Error opening archive: Unrecognized archive format")
+			return false, complaint("Error opening archive: Unrecognized archive format")
 		}
 	}
 	r := archive.NewReader(in)
@@ -122,17 +127,17 @@ func (o tarOptions) read(in io.Reader, c console) (failed bool, err error) {
 		case errors.Is(err, io.EOF):
 			return failed, nil
 		case errors.Is(err, io.ErrUnexpectedEOF):
-			return false, errors.New("Truncated tar archive")
+			return false, complaint("Truncated tar archive")
 		case err != nil && n == 0:
-			return false, errors.New("Error opening archive: Unrecognized archive format")
+			return false, complaint("Error opening archive: Unrecognized archive format")
 		case err != nil:
-			return false, errors.New("Damaged tar archive")
+			return false, complaint("Damaged tar archive")
 		}
 		if err := o.entry(h, r, c); err != nil {
 			fmt.Fprintf(c.err, "tar.exe: %s: %v\r\n", h.Name, err)
 			failed = true
 			if errors.Is(err, io.ErrUnexpectedEOF) {
-				return false, errors.New("Truncated tar archive")
+				return false, complaint("Truncated tar archive")
 			}
 		}
 	}
@@ -156,7 +161,7 @@ func (o tarOptions) entry(h *archive.Header, r io.Reader, c console) error {
 	case archive.TypeReg:
 		return o.writeFile(name, h, r)
 	}
-	return errors.New("Can't create: the stand-in knows files and folders only")
+	return complaint("Can't create: the stand-in knows files and folders only")
 }
 
 // memberPath is where an entry goes: below the folder, or nowhere.
@@ -167,7 +172,7 @@ func memberPath(name string) (string, error) {
 	}
 	for part := range strings.SplitSeq(name, "/") {
 		if part == ".." {
-			return "", errors.New("Path contains '..'")
+			return "", complaint("Path contains '..'")
 		}
 	}
 	name = strings.TrimLeft(path.Clean("/"+name), "/")
