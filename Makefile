@@ -29,7 +29,8 @@ test: ## all tests, those on the lab included
 	@$(MAKE) --no-print-directory helper goreleaser
 	$(GO) vet ./...
 	GOOS=windows $(GO) vet ./...
-	$(GO) test -race -timeout 25m ./...
+	$(GO) test -race -timeout 25m $$($(GO) list ./... | grep -v /lab/e2e)
+	$(GO) test -race -timeout 25m ./lab/e2e
 
 .PHONY: test-short
 test-short: ## what needs neither Wine nor GoReleaser
