@@ -10,6 +10,9 @@ import (
 	"github.com/go-shipper/shipper/release"
 )
 
+// maxAlpha still wants odds of ten to one before a release is taken back.
+const maxAlpha = 0.1
+
 func (c *checker) rollout() {
 	r := c.t.Rollout
 	c.steps("rollout.steps", r.Steps)
@@ -69,13 +72,16 @@ func (c *checker) batches() {
 
 func (c *checker) analysis() {
 	a := c.t.Analysis
+	if !(a.Alpha > 0 && a.Alpha <= maxAlpha) {
+		c.problem("analysis.alpha", "0.001 takes one good release of a thousand back", "`analysis.alpha` must be above 0 and at most %v", maxAlpha)
+	}
 	c.positive("analysis.minRequests", a.MinRequests > 0)
 	c.positive("analysis.maxWait", a.MaxWait > 0)
 	names := map[string]bool{}
 	for i, s := range a.Signals {
 		at := fmt.Sprintf("analysis.signals[%d]", i)
-		if (s.Errors == nil) == (s.Latency == nil) {
-			c.problem(at, "write {errors: {above: 0.01}} or {latency: {max: 500ms}}", "`%s`: a signal has exactly one of errors, latency", at)
+		if s.kinds() != 1 {
+			c.problem(at, "write {evidence: {}}, {errors: {above: 0.01}} or {latency: {max: 500ms}}", "`%s`: a signal has exactly one of evidence, errors, latency", at)
 			continue
 		}
 		if names[s.Name] {
@@ -94,6 +100,9 @@ func (c *checker) signal(at string, s Signal) {
 		c.problem(at+".failureLimit", "0 tolerates no failed measurement", "`%s.failureLimit` must not be negative", at)
 	}
 	c.positive(at+".minRequests", s.MinRequests > 0 || s.MinRequests == c.t.Analysis.MinRequests)
+	if e := s.Evidence; e != nil {
+		c.evidence(at+".evidence", *e)
+	}
 	if e := s.Errors; e != nil {
 		switch {
 		case !share(e.Max) || !share(e.Above):
@@ -111,6 +120,29 @@ func (c *checker) signal(at string, s Signal) {
 		case l.Max == 0 && l.Factor == 0:
 			c.problem(at+".latency", "write {max: 500ms} or {factor: 1.5}", "`%s.latency`: max or factor is missing", at)
 		}
+	}
+}
+
+// kinds counts what the signal is; it should be one.
+func (s Signal) kinds() int {
+	n := 0
+	for _, is := range []bool{s.Evidence != nil, s.Errors != nil, s.Latency != nil} {
+		if is {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *checker) evidence(at string, e EvidenceTest) {
+	if !(e.MaxErrors > 0 && e.MaxErrors < 1) {
+		c.problem(at+".maxErrors", "0.01 is one percent", "`%s.maxErrors` is between 0 and 1", at)
+	}
+	if !(e.Margin >= 1 && e.Margin <= 100) {
+		c.problem(at+".margin", "1 wants no more errors than stable has, 2 allows twice as many", "`%s.margin` is between 1 and 100", at)
+	}
+	if !(e.Tolerance > 0 && e.Tolerance <= 100) {
+		c.problem(at+".tolerance", "0.2 allows a fifth more latency than stable has", "`%s.tolerance` is above 0 and at most 100", at)
 	}
 }
 

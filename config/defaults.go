@@ -34,11 +34,14 @@ const (
 	DefaultParkFor          = 24 * time.Hour
 	DefaultProgressDeadline = 10 * time.Minute
 	DefaultMinRequests      = 50
-	DefaultMaxWait          = 2 * time.Minute
+	DefaultMaxWait          = 6 * time.Minute
 	DefaultOnInsufficient   = "pause"
 	DefaultSignalInterval   = 5 * time.Second
 	DefaultFailureLimit     = 1
-	DefaultErrorsAbove      = 0.01
+	DefaultAlpha            = 0.001
+	DefaultMaxErrors        = 0.01
+	DefaultMargin           = 1.0
+	DefaultTolerance        = 0.2
 	DefaultPercentile       = 0.99
 	DefaultScope            = "fleet"
 	DefaultLease            = 30 * time.Second
@@ -92,11 +95,16 @@ func (r *Rollout) setDefaults() {
 }
 
 func (a *Analysis) setDefaults() {
+	a.Alpha = DefaultAlpha
 	a.MinRequests, a.MaxWait, a.OnInsufficientData = DefaultMinRequests, DefaultMaxWait, DefaultOnInsufficient
 }
 
 func (s *Signal) setDefaults() {
 	s.Interval, s.FailureLimit = DefaultSignalInterval, DefaultFailureLimit
+}
+
+func (e *EvidenceTest) setDefaults() {
+	e.MaxErrors, e.Margin, e.Tolerance = DefaultMaxErrors, DefaultMargin, DefaultTolerance
 }
 
 func (l *LatencyLimit) setDefaults() { l.Percentile = DefaultPercentile }
@@ -201,14 +209,17 @@ func defaultSteps() []Step {
 func (t *Target) completeSignals() {
 	a := &t.Analysis
 	if len(a.Signals) == 0 {
-		signal := Signal{Errors: &ErrorLimit{Above: DefaultErrorsAbove}}
+		signal := Signal{Evidence: &EvidenceTest{}}
 		signal.setDefaults()
+		signal.Evidence.setDefaults()
 		a.Signals = []Signal{signal}
 	}
 	for i := range a.Signals {
 		s := &a.Signals[i]
 		switch {
 		case s.Name != "":
+		case s.Evidence != nil:
+			s.Name = "evidence"
 		case s.Errors != nil:
 			s.Name = "errors"
 		case s.Latency != nil:

@@ -101,7 +101,7 @@ func TestDefaultsFollow(t *testing.T) {
 	if prod.Transport.Password != "${file:"+filepath.Join(dir, "secret", "pw")+"}" || prod.Transport.CA != filepath.Join(dir, "ca.pem") {
 		t.Errorf("paths: %+v", prod.Transport)
 	}
-	if s := stage.Analysis.Signals; len(s) != 1 || s[0].Name != "errors" || s[0].MinRequests != DefaultMinRequests {
+	if s := stage.Analysis.Signals; len(s) != 1 || s[0].Name != "evidence" || s[0].MinRequests != DefaultMinRequests || *s[0].Evidence != (EvidenceTest{DefaultMaxErrors, DefaultMargin, DefaultTolerance}) || stage.Analysis.Alpha != DefaultAlpha {
 		t.Errorf("signals: %+v", s)
 	}
 	steps := stage.Rollout.Steps

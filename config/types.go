@@ -135,21 +135,32 @@ type Step struct {
 
 // Analysis says how canary is judged against stable.
 type Analysis struct {
-	Signals            []Signal      `yaml:"signals"`
+	Signals            []Signal      `yaml:"signals"` // default: evidence
+	Alpha              float64       `yaml:"alpha"`   // chance that evidence takes a good release back, in the whole run
 	MinRequests        int64         `yaml:"minRequests"`
 	MaxWait            time.Duration `yaml:"maxWait"` // for enough requests in a step
 	OnInsufficientData string        `yaml:"onInsufficientData" enum:"pause|extend|fail|promoteWithoutEvidence"`
 }
 
-// Signal is a limit on errors or latency of the canary, from the router's counters.
+// Signal judges the canary by the router's counters: exactly one of Evidence,
+// and of the limits Errors and Latency.
 type Signal struct {
-	Name         string        `yaml:"name"` // default: errors or latency
+	Name         string        `yaml:"name"` // default: evidence, errors or latency
+	Evidence     *EvidenceTest `yaml:"evidence"`
 	Errors       *ErrorLimit   `yaml:"errors"`
 	Latency      *LatencyLimit `yaml:"latency"`
 	Interval     time.Duration `yaml:"interval"`
 	FailureLimit int           `yaml:"failureLimit"` // failed measurements tolerated
 	MinRequests  int64         `yaml:"minRequests"`  // default: that of analysis
 	DryRun       bool          `yaml:"dryRun"`
+}
+
+// EvidenceTest compares the canary's errors and latency with stable's at the
+// same time, as odds.
+type EvidenceTest struct {
+	MaxErrors float64 `yaml:"maxErrors"` // a step passes when less of the canary's requests is shown to fail
+	Margin    float64 `yaml:"margin"`    // this times stable's share of errors is as good
+	Tolerance float64 `yaml:"tolerance"` // slower by this share is as good
 }
 
 // ErrorLimit bounds the share of failed requests: 0.01 is one percent. A

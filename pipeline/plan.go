@@ -73,6 +73,9 @@ func signals(a config.Analysis) []rollout.Signal {
 			MinRequests: s.MinRequests, DryRun: s.DryRun,
 		}
 		switch {
+		case s.Evidence != nil:
+			r.Kind, r.Alpha, r.MaxRatio = "evidence", a.Alpha, s.Evidence.MaxErrors
+			r.Margin, r.Tolerance = s.Evidence.Margin, s.Evidence.Tolerance
 		case s.Errors != nil:
 			r.Kind, r.MaxRatio, r.MaxDelta = "errors", s.Errors.Max, s.Errors.Above
 		case s.Latency != nil:

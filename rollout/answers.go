@@ -133,7 +133,7 @@ func (e *Engine) counted(ev Counted) {
 		return
 	}
 	look := analysis.Look{Epoch: ev.Epoch, Canary: ev.Canary, Stable: ev.Stable, Live: ev.Live}
-	if e.judge != nil && m.batch == e.program[e.at].batch {
+	if m.batch == e.program[e.at].batch {
 		e.judge.Observe(e.now, m.name, look)
 	}
 	if why, broken := e.hard.Observe(m.name, look); broken && (e.frozen == nil || e.frozen.judged) {

@@ -72,7 +72,7 @@ func (e *Engine) promote(by string, full bool) {
 		return
 	case e.frozen != nil:
 		e.frozen, e.blind = nil, true
-		e.judge.Begin(e.now)
+		e.judge.Forget(e.now, e.weight)
 	case o.waits() && e.verdict.Outcome == Successful:
 		e.proof = true
 	case o.waits() && e.judging:

@@ -118,7 +118,7 @@ func (e *Engine) settle() {
 func (e *Engine) keep() {
 	hosts := e.end.kept
 	e.program = []op{{verb: Prepare, hosts: hosts}, {verb: Commit, hosts: hosts}}
-	e.phase, e.at, e.judge, e.judging = forward, -1, nil, false
+	e.phase, e.at, e.judging = forward, -1, false
 	e.next()
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-shipper/shipper/release"
 	"github.com/go-shipper/shipper/rollout/analysis"
 )
 
@@ -42,8 +43,9 @@ type Engine struct {
 	entered  time.Time // the op that runs
 	progress time.Time // something moved
 
-	judge   *analysis.Judge // of the batch that steps; nil when all are through
-	judging bool            // the batch has traffic
+	judge   *analysis.Judge // of the batches that step, one after another
+	weight  release.Weight  // of the batch that steps
+	judging bool            // that is above 0
 	hard    *analysis.Hard
 	verdict analysis.Verdict
 	proof   bool // some step passed by evidence
@@ -98,7 +100,8 @@ func New(plan Plan) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plan the rollout: %w", err)
 	}
-	e := &Engine{plan: plan, program: program, at: -1, hosts: map[string]*member{}, hard: analysis.NewHard()}
+	e := &Engine{plan: plan, program: program, at: -1, hosts: map[string]*member{}, hard: analysis.NewHard(),
+		judge: analysis.NewJudge(plan.Signals, plan.MinRequests, nil)}
 	for i, s := range plan.stages() {
 		for _, h := range s.hosts {
 			e.hosts[h] = &member{name: h, batch: i + 1}
@@ -211,10 +214,8 @@ func (e *Engine) enterBatch(o op) {
 	for _, m := range e.hosts {
 		m.through = o.batch == 0 || m.batch < o.batch
 	}
-	e.judge, e.judging, e.verdict = nil, false, analysis.Verdict{}
-	if o.batch > 0 {
-		e.judge = analysis.NewJudge(e.plan.Signals, e.plan.MinRequests, o.hosts)
-	}
+	e.weight, e.judging, e.verdict = 0, false, analysis.Verdict{}
+	e.judge.Next(o.hosts)
 }
 
 // complete tells whether the op that runs has nothing left to wait for.
@@ -237,8 +238,8 @@ func (e *Engine) complete() bool {
 func (e *Engine) leave() {
 	switch o := e.program[e.at]; o.verb {
 	case Shift:
-		e.judge.Begin(e.now)
-		e.judging = o.weight > 0
+		e.judge.Begin(e.now, o.weight)
+		e.weight, e.judging = o.weight, o.weight > 0
 		e.verdict = analysis.Verdict{}
 	case Commit:
 		e.endCommit()

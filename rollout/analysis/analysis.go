@@ -19,27 +19,34 @@ const (
 	Errored      Outcome = "Error"
 )
 
-// Kinds of signals.
+// Kinds of signals. Errors and Latency are thresholds; Evidence compares the
+// two arms and needs none.
 const (
-	Errors  = "errors"
-	Latency = "latency"
+	Errors   = "errors"
+	Latency  = "latency"
+	Evidence = "evidence"
 )
 
 // DefaultMinRequests of the canary are needed before a signal can pass or fail.
 const DefaultMinRequests = 50
 
 // Signal judges canary against limits from the routers' counters, pooled
-// over the hosts of a batch. A limit of 0 is none; a signal needs one.
+// over the hosts of a batch. A limit of 0 is none; a threshold needs one, and
+// Evidence has defaults for all.
 type Signal struct {
-	Name         string
-	Kind         string        // errors | latency
-	MaxRatio     float64       // errors: canary's ratio may not exceed this …
+	Name      string
+	Kind      string  // errors | latency | evidence
+	Alpha     float64 // evidence: chance of a false abort in the whole run; 0: DefaultAlpha
+	Margin    float64 // evidence: this times stable's error ratio is as good; 0: DefaultMargin
+	Tolerance float64 // evidence: slower by this share is as good; 0: DefaultTolerance
+	MaxRatio  float64 // evidence: a step passes when canary's error ratio is shown to be below this; 0: DefaultMaxErrors
+	// errors: canary's ratio may not exceed this …
 	MaxDelta     float64       // … nor stable's ratio plus this
 	Percentile   float64       // latency: 0.99
 	MaxLatency   time.Duration // latency: absolute limit, 0: none
 	MaxFactor    float64       // latency: canary ≤ stable × this, 0: none
 	Interval     time.Duration // between measurements; 0: every look
-	FailureLimit int           // failed measurements tolerated
+	FailureLimit int           // failed measurements tolerated; of no meaning to evidence
 	MinRequests  int64         // of the canary; 0: the plan's, else DefaultMinRequests
 	DryRun       bool          // measured and noted, decides nothing
 }

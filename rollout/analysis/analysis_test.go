@@ -26,7 +26,7 @@ func newBench(signals []Signal, hosts ...string) *bench {
 		b.looks[h] = &Look{Epoch: "1"}
 		b.Observe(b.now, h, *b.looks[h])
 	}
-	b.Begin(b.now)
+	b.Begin(b.now, release.Full)
 	return b
 }
 
@@ -198,12 +198,12 @@ func TestHardRulesOfDeadCanary(t *testing.T) {
 func TestCountersOfTheTimeBeforeDoNotCount(t *testing.T) {
 	b := newBench(ratio(0.01), "a")
 	b.add("a", 100, 50, 0, 0)
-	b.Begin(b.now)
+	b.Begin(b.now, release.Full)
 	want(t, b.verdict(), Inconclusive, "0 of 50")
 	want(t, b.add("a", 60, 0, 0, 0).verdict(), Successful, "(0/60)")
 
 	j := NewJudge(ratio(0.01), 0, []string{"a"})
-	j.Begin(t0)
+	j.Begin(t0, release.Full)
 	j.Observe(t0, "a", Look{Epoch: "1", Canary: Counts{Requests: 900, Errors: 900}})
 	want(t, j.Verdict(t0), Inconclusive, "0 of 50")
 }
@@ -371,7 +371,7 @@ func FuzzJudge(f *testing.F) {
 		}
 		j := NewJudge([]Signal{{Name: "e", Kind: Errors, MaxRatio: 0.01, MaxDelta: 0.01}, {Name: "l", Kind: Latency, Percentile: 0.99, MaxLatency: time.Second, MaxFactor: 2}}, 0, []string{"a"})
 		j.Observe(t0, "a", Look{})
-		j.Begin(t0)
+		j.Begin(t0, release.Full)
 		j.Observe(t0, "a", Look{Epoch: epoch, Canary: Counts{cr, ce, latency}, Stable: Counts{sr, se, latency}})
 		v := j.Verdict(t0)
 		if v.Outcome == Successful && v.Requests < DefaultMinRequests {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/go-shipper/shipper/release"
 )
 
 const (
@@ -16,8 +18,9 @@ const (
 )
 
 // Judge pools the looks at the hosts of one batch and judges them by its
-// signals. Feed Observe as looks come, call Verdict as time passes, and Begin
-// with every change of weight. It is not safe for concurrent use.
+// signals. Feed Observe as looks come, call Verdict as time passes, Begin with
+// every change of weight, and Next with every batch. It is not safe for
+// concurrent use.
 type Judge struct {
 	signals []*gauge
 	hosts   []string
@@ -31,6 +34,7 @@ type Judge struct {
 // gauge is a signal with its measurements since Begin.
 type gauge struct {
 	Signal
+	evidence *evidence // of that kind, else nil
 	recent   window
 	last     time.Time
 	failures int
@@ -40,7 +44,8 @@ type gauge struct {
 // NewJudge judges hosts by signals; minRequests holds for signals without
 // their own, 0 is DefaultMinRequests.
 func NewJudge(signals []Signal, minRequests int64, hosts []string) *Judge {
-	j := &Judge{hosts: slices.Clone(hosts), looks: differ{}, seen: map[string]time.Time{}}
+	j := &Judge{}
+	j.Next(hosts)
 	for _, s := range signals {
 		if s.MinRequests == 0 {
 			s.MinRequests = minRequests
@@ -48,16 +53,45 @@ func NewJudge(signals []Signal, minRequests int64, hosts []string) *Judge {
 		if s.MinRequests == 0 {
 			s.MinRequests = DefaultMinRequests
 		}
-		j.signals = append(j.signals, &gauge{Signal: s})
+		g := &gauge{Signal: s}
+		if s.Kind == Evidence {
+			g.evidence = newEvidence(s)
+		}
+		j.signals = append(j.signals, g)
 	}
 	return j
 }
 
-// Begin forgets the evidence: a new step has its own.
-func (j *Judge) Begin(now time.Time) {
+// Next goes on to the hosts of another batch. The evidence against the
+// release goes with it: it is the same release.
+func (j *Judge) Next(hosts []string) {
+	j.hosts, j.looks, j.seen = slices.Clone(hosts), differ{}, map[string]time.Time{}
+	for _, g := range j.signals {
+		if g.evidence != nil {
+			clear(g.evidence.hosts)
+		}
+	}
+}
+
+// Forget drops all evidence: a person has overruled it.
+func (j *Judge) Forget(now time.Time, w release.Weight) {
+	for _, g := range j.signals {
+		if g.evidence != nil {
+			g.evidence.forget()
+		}
+	}
+	j.Begin(now, w)
+}
+
+// Begin starts a step at a weight: it needs a proof of its own. Evidence
+// against the release stays.
+func (j *Judge) Begin(now time.Time, w release.Weight) {
 	j.whole, j.streak, j.failed = window{}, streak{}, nil
 	for _, g := range j.signals {
-		*g = gauge{Signal: g.Signal, last: now}
+		*g = gauge{Signal: g.Signal, evidence: g.evidence, last: now}
+		if g.evidence != nil {
+			g.evidence.begin(w)
+		}
 	}
 	for _, h := range j.hosts {
 		j.seen[h] = now
@@ -71,7 +105,11 @@ func (j *Judge) Observe(now time.Time, host string, l Look) {
 	j.whole.plus(canary, stable)
 	j.streak.add(canary, stable)
 	for _, g := range j.signals {
-		g.recent.plus(canary, stable)
+		if g.evidence != nil {
+			g.evidence.observe(now, host, canary, stable)
+		} else {
+			g.recent.plus(canary, stable)
+		}
 	}
 }
 
@@ -97,7 +135,7 @@ func (j *Judge) measure(now time.Time) Verdict {
 	}
 	stale := j.stale(now)
 	for _, g := range j.signals {
-		if now.Sub(g.last) >= g.Interval {
+		if g.due(now) {
 			v.Measured = append(v.Measured, g.measure(now, &j.whole, stale))
 		}
 	}
@@ -130,11 +168,19 @@ func (j *Judge) stale(now time.Time) string {
 	return ""
 }
 
+// due by the interval; a failure by evidence is told at once.
+func (g *gauge) due(now time.Time) bool {
+	if g.evidence != nil && g.evidence.broken != "" && g.latest.Outcome != Failed {
+		return true
+	}
+	return now.Sub(g.last) >= g.Interval
+}
+
 // measure judges the whole step and, whenever it is full, the recent window.
 func (g *gauge) measure(now time.Time, whole *window, stale string) Measurement {
-	m := g.judge(whole)
+	m := g.judge(now, whole)
 	if g.recent.canary.Requests >= recentFactor*g.MinRequests {
-		if r := g.judge(&g.recent); m.Outcome != Failed && r.Outcome == Failed {
+		if r := g.judge(now, &g.recent); m.Outcome != Failed && r.Outcome == Failed {
 			m = r
 			m.Why += " of late"
 		}
@@ -156,7 +202,7 @@ func (g *gauge) stand() (Outcome, string) {
 	switch {
 	case g.latest.Outcome == "":
 		return Inconclusive, g.Name + " is not measured yet"
-	case g.failures > g.FailureLimit:
+	case g.failures > g.FailureLimit, g.latest.Outcome == Failed && g.evidence != nil:
 		return Failed, g.latest.Why
 	case g.latest.Outcome == Failed:
 		return Inconclusive, fmt.Sprintf("%s (failed measurement %d, %d tolerated)", g.latest.Why, g.failures, g.FailureLimit)

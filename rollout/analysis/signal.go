@@ -9,11 +9,17 @@ import (
 
 // judge measures one window by the signal's limits: broken where one limit
 // is, fine only where all are kept.
-func (g *gauge) judge(w *window) Measurement {
+func (g *gauge) judge(now time.Time, w *window) Measurement {
+	if g.evidence != nil {
+		w = &g.evidence.window
+	}
 	m := Measurement{Signal: g.Name, Canary: arm(w.canary), Stable: arm(w.stable)}
-	if g.Kind == Latency {
+	switch g.Kind {
+	case Evidence:
+		m.Outcome, m.Why = g.evidence.judge(now, g.MinRequests)
+	case Latency:
 		m.Outcome, m.Why = g.latency(w)
-	} else {
+	default:
 		m.Outcome, m.Why = g.errors(w)
 	}
 	return m
@@ -92,7 +98,11 @@ func (g *gauge) gate(n int64, text string, l limits) (Outcome, string) {
 }
 
 func (g *gauge) few(who string, n int64) string {
-	return fmt.Sprintf(" (%s has %d of %d requests needed)", who, n, g.MinRequests)
+	return few(who, n, g.MinRequests)
+}
+
+func few(who string, n, needed int64) string {
+	return fmt.Sprintf(" (%s has %d of %d requests needed)", who, n, needed)
 }
 
 // limits collects how each limit of a signal stands.

@@ -13,8 +13,10 @@ func (s Signal) Validate() error {
 		err = s.validateErrors()
 	case Latency:
 		err = s.validateLatency()
+	case Evidence:
+		err = s.validateEvidence()
 	default:
-		err = fmt.Errorf("kind %q: want %s or %s", s.Kind, Errors, Latency)
+		err = fmt.Errorf("kind %q: want %s, %s or %s", s.Kind, Errors, Latency, Evidence)
 	}
 	if err == nil && (s.Interval < 0 || s.FailureLimit < 0 || s.MinRequests < 0) {
 		err = errors.New("interval, failure limit and minimum of requests must not be negative")
@@ -38,6 +40,16 @@ func (s Signal) validateLatency() error {
 	}
 	if !(s.MaxLatency >= 0 && s.MaxFactor >= 0) || s.MaxLatency == 0 && s.MaxFactor == 0 {
 		return fmt.Errorf("latency limits %v and %v × stable: want one above 0", s.MaxLatency, s.MaxFactor)
+	}
+	return nil
+}
+
+func (s Signal) validateEvidence() error {
+	switch {
+	case !(s.Alpha >= 0 && s.Alpha < 1) || !(s.MaxRatio >= 0 && s.MaxRatio < 1):
+		return fmt.Errorf("alpha %v and error limit %v: want between 0 and 1", s.Alpha, s.MaxRatio)
+	case !(s.Margin >= 0 && s.Margin <= 100) || !(s.Tolerance >= 0 && s.Tolerance <= 100):
+		return fmt.Errorf("margin %v and tolerance %v: want 0 to 100", s.Margin, s.Tolerance)
 	}
 	return nil
 }

@@ -1,0 +1,233 @@
+package analysis
+
+import (
+	"math"
+	"time"
+
+	"github.com/go-shipper/shipper/release"
+)
+
+// Defaults of a signal of kind Evidence.
+const (
+	DefaultAlpha     = 0.001 // one false abort in a thousand good releases
+	DefaultBeta      = 0.05  // one bad step in twenty that passes
+	DefaultMaxErrors = 0.01
+	DefaultMargin    = 1.0
+	DefaultTolerance = 0.2
+)
+
+const (
+	// warmTime and warmRequests of the canary on a host pass before its
+	// latency counts there: it starts cold, stable does not. Errors count at once.
+	warmTime     = 30 * time.Second
+	warmRequests = 50
+	// minHistory requests of stable make its quantiles.
+	minHistory = 100
+	// maxHistory is how many are remembered: then all counts are halved, so
+	// that the quantiles follow the day.
+	maxHistory = 50_000
+)
+
+// quantiles of stable's latency at which the canary is compared.
+var quantiles = [...]float64{0.5, 0.9, 0.99}
+
+// What part of the wealth is on errors, and on each quantile.
+const (
+	onErrors = 0.4
+	onSlow   = (1 - onErrors) / float64(len(quantiles))
+)
+
+// evidence judges errors and latency of the canary by bets on the question in
+// which arm events fall. The bets run as long as the release is looked at,
+// through all weights and batches: one alpha for the whole of it. What lets a
+// step pass begins anew with each.
+type evidence struct {
+	alpha, beta, limit, margin, tolerance float64
+
+	errors  bet
+	slow    [len(quantiles)]bet
+	reserve float64 // wealth of each bet that is not staked
+	begun   time.Time
+	minute  time.Time // of the latest stake
+	window  window    // all that the bets have seen
+	hosts   map[string]*stratum
+	broken  string // the verdict at the moment it was reached
+
+	pass   pass
+	weight release.Weight
+	seen   tally // since Begin; events are not counted
+}
+
+// stratum is one host: its arms are compared with each other only.
+type stratum struct {
+	history  [release.LatencyBuckets]int64 // of stable, earlier looks only
+	known    int64
+	first    time.Time // request of the canary
+	requests int64     // of the canary
+}
+
+func newEvidence(s Signal) *evidence {
+	e := &evidence{
+		alpha: orDefault(s.Alpha, DefaultAlpha), beta: DefaultBeta, limit: orDefault(s.MaxRatio, DefaultMaxErrors),
+		margin: orDefault(s.Margin, DefaultMargin), tolerance: orDefault(s.Tolerance, DefaultTolerance),
+		hosts: map[string]*stratum{},
+	}
+	e.forget()
+	return e
+}
+
+func orDefault(x, otherwise float64) float64 {
+	if x == 0 {
+		return otherwise
+	}
+	return x
+}
+
+// forget takes all bets back; what is known of stable's latency stays.
+func (e *evidence) forget() {
+	e.errors, e.reserve = newBet(), 1-atOnce
+	for i := range e.slow {
+		e.slow[i] = newBet()
+	}
+	e.begun, e.minute, e.window, e.broken = time.Time{}, time.Time{}, window{}, ""
+	e.begin(e.weight)
+}
+
+// begin starts the proof of a new step.
+func (e *evidence) begin(w release.Weight) {
+	e.pass, e.seen, e.weight = pass{}, tally{}, w
+}
+
+// observe takes what host counted since the last look at it.
+func (e *evidence) observe(now time.Time, host string, canary, stable Counts) {
+	s := e.hosts[host]
+	if s == nil {
+		s = new(stratum)
+		e.hosts[host] = s
+	}
+	e.turn(now, canary.Requests)
+	e.window.plus(canary, stable)
+	t := tally{canary.Errors, canary.Requests, stable.Errors, stable.Requests}.clean()
+	grown := e.errors.add(t, e.margin)
+	grown = e.latency(now, s, canary, stable) || grown
+	e.seen.plus(t)
+	e.pass.add(t.canaryEvents, t.canary, e.limit, e.beta)
+	if grown && e.broken == "" && e.log() >= -math.Log(e.alpha) {
+		e.broken = e.text(now)
+	}
+}
+
+// turn stakes some of the reserve once a minute, before that minute is seen.
+func (e *evidence) turn(now time.Time, requests int64) {
+	switch {
+	case e.begun.IsZero() && requests <= 0:
+	case e.begun.IsZero():
+		e.begun, e.minute = now, now
+	case now.Sub(e.minute) >= time.Minute:
+		stake := e.reserve / restakes
+		e.reserve -= stake
+		e.errors.restake(stake)
+		for i := range e.slow {
+			e.slow[i].restake(stake)
+		}
+		e.minute = now
+	}
+}
+
+// latency counts requests that were slower than stable used to be.
+func (e *evidence) latency(now time.Time, s *stratum, canary, stable Counts) (grown bool) {
+	c, b := histogram(canary.Latency), histogram(stable.Latency)
+	if s.warm(now) && s.known >= minHistory {
+		t := tally{canary: c.total(), stable: b.total()}
+		for i, q := range quantiles {
+			limit := histogram(s.history[:]).quantile(q)
+			t.canaryEvents, t.stableEvents = c.above(e.slowerThan(limit)), b.above(limit)
+			grown = e.slow[i].add(t, DefaultMargin) || grown
+		}
+	}
+	s.learn(now, canary.Requests, b)
+	return grown
+}
+
+func (e *evidence) slowerThan(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (1 + e.tolerance))
+}
+
+func (s *stratum) warm(now time.Time) bool {
+	return s.requests >= warmRequests && now.Sub(s.first) >= warmTime
+}
+
+func (s *stratum) learn(now time.Time, requests int64, stable histogram) {
+	if requests > 0 {
+		if s.first.IsZero() {
+			s.first = now
+		}
+		s.requests = min(s.requests+min(requests, warmRequests), warmRequests)
+	}
+	total := stable.total()
+	if total <= 0 || total > mostRequests {
+		return
+	}
+	for i, n := range stable {
+		s.history[i] += n
+	}
+	for s.known += total; s.known > maxHistory; {
+		s.known = 0
+		for i := range s.history {
+			s.history[i] /= 2
+			s.known += s.history[i]
+		}
+	}
+}
+
+// log is the logarithm of the wealth of all bets together. The average of
+// wealths is a wealth, however they depend on each other.
+func (e *evidence) log() float64 {
+	sum := e.errors.log(e.reserve) + math.Log(onErrors)
+	for i := range e.slow {
+		sum = addLog(sum, e.slow[i].log(e.reserve)+math.Log(onSlow))
+	}
+	return sum
+}
+
+// mismatch tells whether the canary gets another share of the requests than
+// its weight says: then the two arms may not see the same requests. It takes
+// five standard deviations, and a fifth of the smaller share.
+func (e *evidence) mismatch() bool {
+	w := float64(e.weight) / float64(release.Full)
+	n := float64(e.seen.canary) + float64(e.seen.stable)
+	if n == 0 || w <= 0 || w >= 1 {
+		return false
+	}
+	off := math.Abs(float64(e.seen.canary)/n - w)
+	return off > 0.2*min(w, 1-w) && off > 5*math.Sqrt(w*(1-w)/n)
+}
+
+// warm tells whether latency counts on some host.
+func (e *evidence) warm(now time.Time) bool {
+	for _, s := range e.hosts {
+		if s.warm(now) {
+			return true
+		}
+	}
+	return false
+}
+
+// judge says how the release stands.
+func (e *evidence) judge(now time.Time, minRequests int64) (Outcome, string) {
+	n := e.seen.canary
+	switch text := e.text(now); {
+	case e.broken != "":
+		return Failed, e.broken
+	case e.mismatch():
+		return Inconclusive, e.mismatchText()
+	case n < minRequests:
+		return Inconclusive, text + few("canary", n, minRequests)
+	case e.pass.log < -math.Log(e.beta):
+		return Inconclusive, text + e.passText()
+	case !e.warm(now):
+		return Inconclusive, text + " (the canary is warming up: its latency does not count yet)"
+	default:
+		return Successful, text + e.passText()
+	}
+}
