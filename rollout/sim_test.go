@@ -116,6 +116,9 @@ func randomPlan(rng *rand.Rand) Plan {
 			}
 		}
 	}
+	if rng.IntN(2) == 0 {
+		p.Signals = []Signal{{Name: "evidence", Kind: "evidence"}}
+	}
 	return p
 }
 

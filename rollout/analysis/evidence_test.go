@@ -157,7 +157,7 @@ func TestEvidenceVerdicts(t *testing.T) {
 	}
 	want(t, fresh().verdict(), Inconclusive, "canary has 0 of 50 requests needed")
 	want(t, fresh().each(5, "a", 5, 0, 95, 0).verdict(), Inconclusive, "errors canary 0 % (0/25) vs stable 0 % (0/475): evidence 1:1 that the canary is worse, abort at 1000:1 (canary has 25 of 50")
-	want(t, fresh().each(40, "a", 5, 0, 95, 0).verdict(), Inconclusive, "canary 0 % (0/200) in this step: evidence 5.3:1 that less than 1 % fails, enough at 20:1")
+	want(t, fresh().each(40, "a", 5, 0, 95, 0).verdict(), Inconclusive, "canary 0 % (0/200) in this step: evidence 6.3:1 that less than 1 % fails, enough at 20:1")
 	want(t, fresh().each(80, "a", 5, 0, 95, 0).verdict(), Successful, "that less than 1 % fails, enough at 20:1")
 	want(t, fresh().each(10, "a", 100, 0, 1900, 0).verdict(), Inconclusive, "warming up")
 
@@ -166,7 +166,7 @@ func TestEvidenceVerdicts(t *testing.T) {
 		t.Fatalf("early: %+v", v)
 	}
 	v := b.add("b", 100, 30, 2000, 1).verdict()
-	want(t, v, Failed, "errors canary 16.5 % (33/200) vs stable 0.17 % (7/4000): evidence ")
+	want(t, v, Failed, "errors canary 16.5 % (33/200) vs stable 0.18 % (7/4000): evidence ")
 	want(t, v, Failed, ":1 that the canary is worse, abort at 1000:1")
 	if v.Signal != "evidence" || len(v.Measured) != 1 || v.Measured[0].Canary.Errors != 33 {
 		t.Errorf("%+v", v)
