@@ -31,6 +31,7 @@ test: ## all tests, those on the lab included
 	GOOS=windows $(GO) vet ./...
 	$(GO) test -race -timeout 25m $$($(GO) list ./... | grep -v /lab/e2e)
 	$(GO) test -race -timeout 25m ./lab/e2e
+	$(GO) test ./rollout/analysis # thousands of simulated hours, too slow with -race
 
 .PHONY: test-short
 test-short: ## what needs neither Wine nor GoReleaser

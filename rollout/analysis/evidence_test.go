@@ -296,6 +296,31 @@ func TestLateVerdictNamesTheLatestMinutes(t *testing.T) {
 	}
 }
 
+// TestEvidenceOfANewEpoch: counters that begin anew are no errors that vanish
+// or come twice.
+func TestEvidenceOfANewEpoch(t *testing.T) {
+	b := newBench(evidenceOnly(), "a")
+	b.Begin(b.now, 500)
+	b.each(10, "a", 50, 1, 950, 19)
+	b.Observe(b.now, "a", Look{Epoch: "2", Canary: Counts{Requests: 50, Errors: 1}, Stable: Counts{Requests: 950, Errors: 19}})
+	b.Observe(b.now, "a", Look{Epoch: "2", Canary: Counts{Requests: 5}, Stable: Counts{Requests: 95}}) // broken: nothing
+	if got := b.signals[0].evidence.errors.total; got != (tally{11, 550, 209, 10450}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestLooksCostNoMemory: an hour of looks needs no more than the first.
+func TestLooksCostNoMemory(t *testing.T) {
+	s := traffic{rng: rand.New(rand.NewPCG(1, 1)), rps: 100, weight: 500, canary: 0.01, stable: 0.01, slow: lognormal(same)}
+	e, i := newEvidence(evidenceOnly()[0]), 0
+	e.alpha = 1e-300
+	look := func() { i++; s.look(e, i) }
+	look()
+	if n := testing.AllocsPerRun(4000, look); n != 0 {
+		t.Errorf("%v allocations a look", n)
+	}
+}
+
 func TestOdds(t *testing.T) {
 	for x, want := range map[float64]string{1: "1:1", 0.25: "0.25:1", 0.001: "below 0.01:1", 20: "20:1", 1067.9: "1067:1", 1000: "1000:1", 1e9: "over 1000000:1"} {
 		if got := odds(math.Log(x)); got != want {

@@ -92,46 +92,58 @@ func (s *traffic) crossed(alpha float64, seconds int, at func(i int)) int {
 		if at != nil {
 			at(i)
 		}
-		canary, stable := s.second(i)
-		if e.observe(t0.Add(time.Duration(i)*time.Second), "a", canary, stable); e.broken != "" {
+		if s.look(e, i); e.broken != "" {
 			return i
 		}
 	}
 	return 0
 }
 
+func (s *traffic) look(e *evidence, i int) {
+	canary, stable := s.second(i)
+	e.observe(t0.Add(time.Duration(i)*time.Second), "a", canary, stable)
+}
+
 // TestNullCrossing: a canary that is as good as stable is taken back in less
 // than alpha of the rollouts, although it is judged every second for an hour.
 func TestNullCrossing(t *testing.T) {
-	const hours, alpha = 2000, 0.01 // ten times the default, so that the runs suffice to see it
-	tests := map[string]traffic{
-		"rare errors":   {rps: 100, canary: 0.001, stable: 0.001},
-		"thin traffic":  {rps: 10, canary: 0.001, stable: 0.001},
-		"common errors": {rps: 100, canary: 0.01, stable: 0.01},
-		"shared outage": {rps: 100, canary: 0.001, stable: 0.001, outage: 0.2},
-		"better canary": {rps: 100, canary: 0.001, stable: 0.01},
-		"latency":       {rps: 100, canary: 0.001, stable: 0.001, slow: lognormal(same)},
+	alphas := [...]float64{10 * DefaultAlpha, DefaultAlpha} // the first is seen more often
+	tests := []struct {
+		name    string
+		hours   int
+		traffic traffic
+	}{
+		{"rare errors", 2000, traffic{rps: 100, canary: 0.001, stable: 0.001}},
+		{"thin traffic", 2000, traffic{rps: 10, canary: 0.001, stable: 0.001}},
+		{"common errors", 2000, traffic{rps: 100, canary: 0.01, stable: 0.01}},
+		{"shared outage", 2000, traffic{rps: 100, canary: 0.001, stable: 0.001, outage: 0.2}},
+		{"better canary", 1000, traffic{rps: 100, canary: 0.001, stable: 0.01}},
+		{"errors and latency", 400, traffic{rps: 100, canary: 0.001, stable: 0.001, slow: lognormal(same)}},
 	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
+	for seed, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			runs := hours
-			if tt.slow != nil {
-				runs /= 10
-			}
 			if testing.Short() || slowed {
-				runs /= 20
+				tt.hours /= 20
 			}
-			tt.rng, tt.weight = rand.New(rand.NewPCG(11, uint64(len(name)))), 500
-			alarms := 0
-			for range runs {
-				if tt.crossed(alpha, 3600, nil) > 0 {
-					alarms++
+			s := tt.traffic
+			s.rng, s.weight = rand.New(rand.NewPCG(11, uint64(seed))), 500
+			var alarms [len(alphas)]int
+			for range tt.hours {
+				e := newEvidence(Signal{Kind: Evidence, Alpha: alphas[0]})
+				e.begin(s.weight)
+				reached := 0
+				for i := 1; i <= 3600 && reached < len(alphas); i++ {
+					for s.look(e, i); reached < len(alphas) && e.broken != "" && e.log() >= -math.Log(alphas[reached]); reached++ {
+						alarms[reached]++
+					}
 				}
 			}
-			t.Logf("%d of %d hours", alarms, runs)
-			if float64(alarms) > max(1, alpha*float64(runs)) {
-				t.Errorf("%d false alarms in %d hours, more than %v of them", alarms, runs, alpha)
+			t.Logf("%s: %d hours, alarms %v at alpha %v", tt.name, tt.hours, alarms, alphas)
+			for i, alpha := range alphas {
+				if float64(alarms[i]) > max(1, alpha*float64(tt.hours)) {
+					t.Errorf("%d false alarms in %d hours, more than %v of them", alarms[i], tt.hours, alpha)
+				}
 			}
 		})
 	}
@@ -200,7 +212,7 @@ func TestDetection(t *testing.T) {
 				}
 			}
 			mean, p95 := spread(delays)
-			t.Logf("mean %.1f p95 %.0f of %d; promised %.0f and %.0f", mean, p95, len(delays), tt.mean, tt.p95)
+			t.Logf("%s: mean %.1f p95 %.0f of %d; a single bet %.0f and %.0f", tt.name, mean, p95, len(delays), tt.mean, tt.p95)
 			slack := 1.25
 			if few {
 				slack = 1.5
