@@ -67,6 +67,18 @@ func TestWealthOfAMinute(t *testing.T) {
 	near(t, b.recent(), sum)
 }
 
+// TestStakesComeFromTheReserve: minutes without events make no wealth.
+func TestStakesComeFromTheReserve(t *testing.T) {
+	e := newEvidence(evidenceOnly()[0])
+	for i := range 300 {
+		e.observe(t0.Add(time.Duration(i)*time.Minute), "a", Counts{Requests: 5}, Counts{Requests: 95})
+		near(t, e.log(), 0)
+	}
+	if e.reserve > 0.01 {
+		t.Errorf("after five hours %v is not bet", e.reserve)
+	}
+}
+
 func randomTally(rng *rand.Rand) tally {
 	c, s := rng.Int64N(200), rng.Int64N(2000)
 	return tally{rng.Int64N(c + 1), c, rng.Int64N(s + 1), s}
