@@ -188,6 +188,9 @@ func (p *Pipeline) bundle(ctx context.Context, req DeployRequest, s *story) (*pa
 
 // reach connects the fleet and tells what answers.
 func (p *Pipeline) reach(ctx context.Context, f fleet, s *story) error {
+	for _, h := range f {
+		s.tell(journal.TypeProgress, h.Name, journal.Progress{What: "connect"})
+	}
 	if err := f.connect(ctx, true); err != nil {
 		return err
 	}
