@@ -193,7 +193,7 @@ func (r *run) push(version string) release.Release {
 	for _, part := range have.Missing {
 		b := byDigest[part.Digest]
 		_, err := r.c.Put(ctx, rpc.Put{
-			Service: app, Run: r.f.Run, Fence: r.f.Fence, Digest: part.Digest, Size: int64(len(b)), Encoded: int64(len(b)),
+			Service: r.f.Service, Run: r.f.Run, Fence: r.f.Fence, Digest: part.Digest, Size: int64(len(b)), Encoded: int64(len(b)),
 		}, bytes.NewReader(b))
 		if err != nil {
 			r.t.Fatal(err)
