@@ -32,7 +32,7 @@ func view(h HostStatus) rollout.HostView {
 	}
 	if r := st.Run; r != nil {
 		v.Run = rollout.RunView{
-			ID: r.ID, State: rollout.State(r.State),
+			ID: r.ID, Verb: r.Verb, State: rollout.State(r.State),
 			Committed: r.Phase == "committed" && r.State == string(rollout.Promoted), // rolled back from on the host: no more
 			Release:   r.Release, Why: r.Why, Since: r.Since,
 		}
