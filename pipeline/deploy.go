@@ -60,6 +60,7 @@ type deployment struct {
 	f         fleet
 	secrets   map[string]string
 	revisions map[string]release.Revision // by architecture
+	early     []rollout.Asked             // what others asked for during the push
 }
 
 func planProblem(err error) error {
@@ -104,7 +105,7 @@ func (d *deployment) alreadyRunning(before map[string]rpc.ServiceStatus) bool {
 // underLock pushes and lets the engine decide.
 func (d *deployment) underLock(ctx context.Context, l *lease, before map[string]rpc.ServiceStatus, res Result) (Result, error) {
 	if err := d.pushAll(ctx, l); err != nil {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || errors.Is(err, errAborted) {
 			res.State = rollout.Aborted
 		}
 		return res, stopped(ctx, err)
@@ -118,6 +119,7 @@ func (d *deployment) underLock(ctx context.Context, l *lease, before map[string]
 		return res, planProblem(err)
 	}
 	dr := newDriver(d.p, d.f, l, task{start: d.start}, d.s, engine)
+	dr.early = d.early
 	return dr.result(dr.drive(ctx), res)
 }
 
@@ -147,6 +149,7 @@ func (d *deployment) pushAll(ctx context.Context, l *lease) error {
 				if ev.Kind == rollout.AskAbort {
 					cancel(errAborted)
 				}
+				d.early = append(d.early, ev)
 			}
 		}
 	}

@@ -42,6 +42,7 @@ type driver struct {
 	hosts  map[string]*worker
 	work   sync.WaitGroup
 	end    rollout.Command // Finish, once it came
+	early  []rollout.Asked // what others asked for before the engine began
 	ask    string          // asked of the engine once the first step began: promote of a parked run
 
 	entered bool // some step began
@@ -70,6 +71,9 @@ func (d *driver) drive(ctx context.Context) rollout.Command {
 	defer tick.Stop()
 	asked, grace := ctx.Done(), (<-chan time.Time)(nil)
 	d.step(work, rollout.Begin{})
+	for _, ask := range d.early {
+		d.step(work, ask)
+	}
 	for d.end.Verb != rollout.Finish {
 		select {
 		case ev := <-d.events:
@@ -239,12 +243,12 @@ func (d *driver) watchHost(ctx context.Context, h *host) {
 	defer tick.Stop()
 	for {
 		var c rpc.Counters
-		look, cancel := context.WithTimeout(ctx, 4*watchEvery)
-		err := h.call(look, 0, func(cl *rpc.Client) (err error) {
+		err := h.call(ctx, 0, func(cl *rpc.Client) (err error) {
+			look, cancel := context.WithTimeout(ctx, 4*watchEvery)
+			defer cancel()
 			c, err = cl.Counters(look, rpc.ServiceRef{Service: d.p.Target.Service.Name})
 			return err
 		})
-		cancel()
 		if err == nil {
 			d.sender(ctx)(d.counted(h.Name, c))
 		}

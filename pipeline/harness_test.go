@@ -53,7 +53,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 3 && os.Args[1] == "router" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 		defer stop()
-		if err := router.Run(ctx, guard.DefaultLayout(os.Args[3]).Router()); err != nil {
+		if err := router.New(router.Options{Dir: guard.DefaultLayout(os.Args[3]).Router()}).Run(ctx); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -273,14 +273,20 @@ func (b *bed) emit(r journal.Record) {
 }
 
 // until waits until a record of the type was told.
-func (b *bed) until(kind string) {
+func (b *bed) until(kind string) { b.untilCount(kind, 1) }
+
+func (b *bed) untilCount(kind string, n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for {
+		count := 0
 		for _, r := range b.records {
 			if r.Type == kind {
-				return
+				count++
 			}
+		}
+		if count >= n {
+			return
 		}
 		b.seen.Wait()
 	}
