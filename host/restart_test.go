@@ -44,7 +44,7 @@ func TestPowerCuts(t *testing.T) {
 		m := newMachine(t)
 		m.deploy("r1", "1.0.0")
 		rel, _, _ := bundle("1.0.0")
-		if err := os.Truncate(filepath.Join(m.layout.Release(app, rel), "orders.exe"), 3); err != nil {
+		if err := os.Truncate(filepath.Join(m.layout.Programs, "services", app, "releases", rel.Dir(), "orders.exe"), 3); err != nil {
 			t.Fatal(err)
 		}
 		m.powerCut()

@@ -19,7 +19,6 @@ const Protocol = 1
 // have one; a lower fence than the session's is refused with CodeFenced. All
 // are idempotent, keyed by run and revision: "lost" becomes "ask again".
 const (
-	MethodHello          = "hello"            // Hello → HelloReply
 	MethodStatus         = "service.status"   // ServiceRef → ServiceStatus
 	MethodList           = "service.list"     // none → []string
 	MethodAcquire        = "session.acquire"  // Acquire → Session
