@@ -207,10 +207,14 @@ func (p *Pipeline) reach(ctx context.Context, f fleet, s *story) error {
 }
 
 func (p *Pipeline) opening(verb string, r release.Release, f fleet) journal.RunStarted {
+	strategy := p.Target.Rollout.Strategy
+	if verb == "rollback" { // it goes back at once
+		strategy = ""
+	}
 	return journal.RunStarted{
 		Verb: verb, Service: p.Target.Service.Name, Environment: p.Target.Environment,
 		Owner: p.Owner, Address: p.Address, Release: r,
-		Strategy: p.Target.Rollout.Strategy, Hosts: f.names(), Version: p.Version,
+		Strategy: strategy, Hosts: f.names(), Version: p.Version,
 	}
 }
 

@@ -112,8 +112,9 @@ func TestAbortAndLock(t *testing.T) {
 	e := <-ended
 	b.want(e.res, e.err, rollout.Aborted, problem.Aborted)
 	b.stable("1.0.0")
-	if _, err := other.Ask(t.Context(), "abort"); problem.KindOf(err) != problem.Failed || err == nil {
-		t.Errorf("abort with nothing in flight: %v", err)
+	for _, kind := range []string{"abort", "promote"} {
+		res, err := other.Ask(t.Context(), kind)
+		b.want(res, err, rollout.Failed, problem.Failed)
 	}
 }
 

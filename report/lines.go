@@ -245,7 +245,7 @@ func judged(d journal.Verdict) said {
 	if d.Elapsed > 0 && !whole {
 		text += fmt.Sprintf(", %s after the first traffic", span(seconds(d.Elapsed)))
 	}
-	if d.Evidence != "" {
+	if d.Evidence != "" && d.Evidence != "none" { // the reason says so
 		text += ", evidence: " + clean(d.Evidence)
 	}
 	return said{"verdict", text, moodOf(d.Outcome)}

@@ -200,7 +200,7 @@ func runText(r journal.RunState, now time.Time) string {
 		text += " (" + clean(r.Phase) + ")"
 	}
 	if !r.Since.IsZero() {
-		text += " since " + ago(now, r.Since)
+		text += ", begun " + ago(now, r.Since)
 	}
 	if r.Why != "" {
 		text += ": " + clean(r.Why)
