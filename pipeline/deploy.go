@@ -48,7 +48,7 @@ func (p *Pipeline) Deploy(ctx context.Context, req DeployRequest) (Result, error
 		return res, nil
 	}
 	return p.underRun(ctx, d.f, s, "deploy", res, func(l *lease) (Result, error) {
-		return d.underLock(ctx, l, before, res)
+		return d.underLock(ctx, l, res)
 	})
 }
 
@@ -95,7 +95,7 @@ func (d *deployment) alreadyRunning(before map[string]rpc.ServiceStatus) bool {
 	for _, h := range d.f {
 		st := before[h.Name]
 		slot := st.Slots[st.Stable]
-		if st.Session != nil || st.Stable == "" || slot.Revision != d.revision(h).ID() || slot.Live.State != "running" {
+		if st.Session != nil || st.Environment != d.p.Target.Environment || st.Stable == "" || slot.Revision != d.revision(h).ID() || slot.Live.State != "running" {
 			return false
 		}
 	}
@@ -103,15 +103,19 @@ func (d *deployment) alreadyRunning(before map[string]rpc.ServiceStatus) bool {
 }
 
 // underLock pushes and lets the engine decide.
-func (d *deployment) underLock(ctx context.Context, l *lease, before map[string]rpc.ServiceStatus, res Result) (Result, error) {
+func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Result, error) {
 	if err := d.pushAll(ctx, l); err != nil {
 		if ctx.Err() != nil || errors.Is(err, errAborted) {
 			res.State = rollout.Aborted
 		}
 		return res, stopped(ctx, err)
 	}
+	now, err := d.p.statuses(ctx, d.f) // what was seen before the lock may be over
+	if err != nil {
+		return res, stopped(ctx, err)
+	}
 	first := map[string]bool{}
-	for name, st := range before {
+	for name, st := range now {
 		first[name] = st.Stable == ""
 	}
 	engine, err := rollout.New(plan(d.p.Target, first))

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/go-shipper/shipper/config"
+	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/journal"
 	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/rollout"
@@ -203,5 +204,34 @@ func TestRemoveAndPrune(t *testing.T) {
 	}
 	if st := b.stable(""); st.Hosts[0].Status.Known {
 		t.Errorf("the host still knows the service: %+v", st.Hosts[0].Status)
+	}
+}
+
+// Another environment's service is not ours, even if it runs the same.
+func TestAnotherEnvironmentIsRefused(t *testing.T) {
+	b := newBed(t)
+	res, err := b.deploy(t.Context(), "1.0.0", nil)
+	b.want(res, err, rollout.Promoted, 0)
+	b.target.Environment = "other"
+	res, err = b.deploy(t.Context(), "1.0.0", nil)
+	if err == nil || res.State != rollout.Failed || !strings.Contains(err.Error(), `belongs to environment "test"`) {
+		t.Errorf("state %s, %v", res.State, err)
+	}
+}
+
+// A controller that is refused after its commit has still committed.
+func TestRefusedAfterTheCommit(t *testing.T) {
+	p := &Pipeline{}
+	refused := &rpc.Error{Code: rpc.CodeFenced, Message: "the lease ran out"}
+	for _, tt := range []struct {
+		committed bool
+		end       rollout.State
+		want      rollout.State
+	}{{true, rollout.Promoted, rollout.Promoted}, {true, rollout.Split, rollout.Split}, {false, rollout.Split, rollout.Lost}, {false, rollout.RolledBack, rollout.Lost}} {
+		d := &driver{p: p, f: fleet{newHost(p, config.Host{Name: "web1"})}, fault: map[string]error{"web1": refused}, committed: tt.committed}
+		res, err := d.result(rollout.Command{Verb: rollout.Finish, State: tt.end}, Result{})
+		if res.State != tt.want || (err == nil) != (tt.want == rollout.Promoted) {
+			t.Errorf("%+v: %s, %v", tt, res.State, err)
+		}
 	}
 }

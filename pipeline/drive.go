@@ -47,9 +47,10 @@ type driver struct {
 
 	entered bool // some step began
 
-	mu    sync.Mutex
-	slots map[string]rpc.Started
-	fault map[string]error // what a host failed with, for kind and hint of the result
+	mu        sync.Mutex
+	slots     map[string]rpc.Started
+	committed bool             // on some host
+	fault     map[string]error // what a host failed with, for kind and hint of the result
 }
 
 func newDriver(p *Pipeline, f fleet, l *lease, t task, s *story, e *rollout.Engine) *driver {
@@ -87,10 +88,20 @@ func (d *driver) drive(ctx context.Context) rollout.Command {
 			grace = timer.C
 			d.step(work, rollout.Interrupted{Why: context.Cause(ctx).Error()})
 		case <-grace:
-			return rollout.Command{Verb: rollout.Finish, State: rollout.Aborted, Why: "interrupted; what is left the hosts take back by their leases"}
+			return d.outOfTime()
 		}
 	}
 	return d.end
+}
+
+// outOfTime ends a run that an interruption leaves no time for.
+func (d *driver) outOfTime() rollout.Command {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.committed {
+		return rollout.Command{Verb: rollout.Finish, State: rollout.Split, Why: "interrupted inside the commit round"}
+	}
+	return rollout.Command{Verb: rollout.Finish, State: rollout.Aborted, Why: "interrupted; what is left the hosts take back by their leases"}
 }
 
 func (d *driver) hear(ctx context.Context, ev rollout.Event) {
@@ -178,11 +189,14 @@ func (d *driver) problem() *problem.Error {
 	return nil
 }
 
-// refusedEverywhere reports whether every host has refused this controller: it
-// was away for longer than its lease.
+// refusedEverywhere reports whether every host has refused this controller,
+// and none has committed: it was away for longer than its lease.
 func (d *driver) refusedEverywhere() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.committed {
+		return false
+	}
 	for _, h := range d.f {
 		var r *rpc.Error
 		if !errors.As(d.fault[h.Name], &r) || (r.Code != rpc.CodeFenced && r.Code != rpc.CodeLocked) {

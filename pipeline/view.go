@@ -9,7 +9,7 @@ import (
 // fleetStatus is what follows from what all hosts say.
 func fleetStatus(hosts []HostStatus) FleetStatus {
 	v := rollout.Fleet(views(hosts))
-	return FleetStatus{State: v.State, Stable: v.Stable, Run: v.Run, Why: v.Why, Behind: v.Behind, Hosts: hosts}
+	return FleetStatus{State: v.State, Stable: v.Stable, Run: v.Run, Verb: v.Verb, Why: v.Why, Behind: v.Behind, Hosts: hosts}
 }
 
 func views(hosts []HostStatus) []rollout.HostView {

@@ -45,6 +45,7 @@ type Kept struct {
 type FleetView struct {
 	State  State           // empty: no host knows a run
 	Run    string          // the run that State is about
+	Verb   string          // of that run
 	Stable release.Release // what the fleet is meant to run; zero: nothing
 	Behind []string        // hosts that run something else, or did not answer
 	Why    string
@@ -61,6 +62,9 @@ func Fleet(hosts []HostView) FleetView {
 		if h.Err == nil && run != "" && h.Run.ID == run {
 			told = append(told, h)
 		}
+	}
+	if len(told) > 0 {
+		f.Verb = told[0].Run.Verb
 	}
 	f.State, f.Why = fleetState(told)
 	f.Stable = reference(hosts, f)

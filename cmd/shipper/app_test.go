@@ -234,6 +234,10 @@ func TestStatusWatchesUntilTheEnd(t *testing.T) {
 			t.Errorf("%s: exit %d, want %d\n%s", state, exit, want, errs)
 		}
 	}
+	back := &scripted{status: []pipeline.FleetStatus{going, {State: rollout.RolledBack, Run: "r", Verb: "rollback"}}}
+	if _, errs, exit := shipper(t, back, "status", "--watch"); exit != 0 {
+		t.Errorf("a rollback that did what it should: exit %d\n%s", exit, errs)
+	}
 	_, errs, exit := shipper(t, &scripted{status: []pipeline.FleetStatus{going}}, "status", "--watch", "--timeout", "1ms")
 	if exit != 1 || !strings.Contains(errs, "no end within 1ms") {
 		t.Errorf("exit %d: %s", exit, errs)

@@ -81,6 +81,9 @@ func standing(st pipeline.FleetStatus) error {
 
 // outcome is how the run ended that status --watch waited for.
 func outcome(st pipeline.FleetStatus) error {
+	if st.Verb == "rollback" && st.State == rollout.RolledBack {
+		return nil // as it should
+	}
 	switch st.State {
 	case rollout.Paused:
 		return problem.New(problem.Paused, "`shipper promote` goes on, `shipper abort` goes back", "run %s is paused: %s", st.Run, st.Why)
