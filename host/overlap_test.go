@@ -18,10 +18,7 @@ import (
 // requests drain, the lease runs out as well.
 func TestLeaseEndsDuringTheOperatorsRollback(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t)
-	m.deploy("r1", "1.0.0")
-	r := m.acquire("r2", "deploy")
-	r.start("1.1.0")
+	m, r := underway(t)
 	r.weight(2500)
 	hold := make(chan struct{})
 	m.proxy.hold(hold)
@@ -116,10 +113,7 @@ func TestParkedRunEndsWhileAnotherBegins(t *testing.T) {
 // A router that hangs must not hold a run that is taken back for ever.
 func TestDrainThatNeverEnds(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t)
-	m.deploy("r1", "1.0.0")
-	r := m.acquire("r2", "deploy")
-	r.start("1.1.0")
+	m, r := underway(t)
 	r.weight(2500)
 	hold := make(chan struct{})
 	defer close(hold)

@@ -15,10 +15,7 @@ import (
 
 func TestPowerCuts(t *testing.T) {
 	t.Run("canary", func(t *testing.T) {
-		m := newMachine(t)
-		m.deploy("r1", "1.0.0")
-		r := m.acquire("r2", "deploy")
-		r.start("1.1.0")
+		m, r := underway(t)
 		r.weight(2500)
 		m.powerCut()
 		m.serves(release.Blue, "1.0.0", blue)
@@ -28,10 +25,7 @@ func TestPowerCuts(t *testing.T) {
 		}
 	})
 	t.Run("clone", func(t *testing.T) {
-		m := newMachine(t)
-		m.deploy("r1", "1.0.0")
-		r := m.acquire("r2", "deploy")
-		r.start("1.1.0")
+		m, _ := underway(t)
 		m.stop()
 		m.id = "machine-2"
 		m.up()
@@ -74,10 +68,7 @@ func TestPowerCuts(t *testing.T) {
 
 func TestGuardRestartKeepsTheLease(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t)
-	m.deploy("r1", "1.0.0")
-	r := m.acquire("r2", "deploy")
-	r.start("1.1.0")
+	m, r := underway(t)
 	r.weight(2500)
 	m.clock.advance(20 * time.Second)
 	m.restart()
