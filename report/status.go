@@ -85,11 +85,11 @@ func hostRows(w io.Writer, host string, d journal.ServiceState) {
 		if !ok {
 			continue
 		}
-		colour := string(slot)
+		label := string(slot)
 		if slot == d.Stable {
-			colour += " *"
+			label += " *"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", host, colour, slotRelease(s), slotService(slot, s, d), traffic(slot, s, d), port(s.Port))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", host, label, slotRelease(s), slotService(slot, s, d), traffic(slot, s, d), port(s.Port))
 		host = ""
 	}
 	if host != "" {
