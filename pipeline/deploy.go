@@ -91,11 +91,15 @@ func (d *deployment) revision(h *host) release.Revision {
 	return d.revisions[arch]
 }
 
+// alreadyRunning: the revision, and the address and ports that are no part of it.
 func (d *deployment) alreadyRunning(before map[string]rpc.ServiceStatus) bool {
 	for _, h := range d.f {
 		st := before[h.Name]
 		slot := st.Slots[st.Stable]
-		if st.Session != nil || st.Environment != d.p.Target.Environment || st.Stable == "" || slot.Revision != d.revision(h).ID() || slot.Live.State != "running" {
+		switch {
+		case st.Session != nil, st.Environment != d.p.Target.Environment, st.Stable == "",
+			slot.Revision != d.revision(h).ID(), slot.Live.State != "running",
+			st.Config != d.p.traffic(), st.Ports != d.p.ports():
 			return false
 		}
 	}
@@ -160,12 +164,14 @@ func (d *deployment) pushAll(ctx context.Context, l *lease) error {
 }
 
 func (d *deployment) start(h *host) (rpc.Start, error) {
-	t := d.p.Target
 	return rpc.Start{
-		Revision: d.revision(h), Secrets: d.secrets,
-		Ports:   rpc.Ports{Blue: t.Service.Ports.Blue, Green: t.Service.Ports.Green},
-		Traffic: d.p.traffic(), Timeout: t.Service.StartTimeout,
+		Revision: d.revision(h), Secrets: d.secrets, Ports: d.p.ports(),
+		Traffic: d.p.traffic(), Timeout: d.p.Target.Service.StartTimeout,
 	}, nil
+}
+
+func (p *Pipeline) ports() rpc.Ports {
+	return rpc.Ports{Blue: p.Target.Service.Ports.Blue, Green: p.Target.Service.Ports.Green}
 }
 
 func (p *Pipeline) traffic() rpc.TrafficConfig {

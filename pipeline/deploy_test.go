@@ -3,6 +3,8 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -232,6 +234,28 @@ func TestRefusedAfterTheCommit(t *testing.T) {
 		res, err := d.result(rollout.Command{Verb: rollout.Finish, State: tt.end}, Result{})
 		if res.State != tt.want || (err == nil) != (tt.want == rollout.Promoted) {
 			t.Errorf("%+v: %s, %v", tt, res.State, err)
+		}
+	}
+}
+
+// The same release on another public address is something to do.
+func TestOnlyTheAddressChanges(t *testing.T) {
+	b := newBed(t)
+	b.steps()
+	b.target.Analysis.Signals = nil
+	res, err := b.deploy(t.Context(), "1.0.0", nil)
+	b.want(res, err, rollout.Promoted, 0)
+	old := b.target.Traffic.Listen
+	b.target.Traffic.Listen = fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	res, err = b.deploy(t.Context(), "1.0.0", nil)
+	b.want(res, err, rollout.Promoted, 0)
+	for listen, want := range map[string]bool{old: false, b.target.Traffic.Listen: true} {
+		res, err := http.Get("http://" + listen + "/healthz")
+		if err == nil {
+			res.Body.Close()
+		}
+		if served := err == nil && res.StatusCode == http.StatusOK; served != want {
+			t.Errorf("%s is served: %v, want %v: %v", listen, served, want, err)
 		}
 	}
 }

@@ -97,8 +97,7 @@ func (p *Pipeline) startKept(revision release.Digest, r release.Release) rpc.Sta
 	t := p.Target
 	return rpc.Start{
 		Revision: release.Revision{Service: t.Service.Name, Release: r}, Kept: revision,
-		Ports:   rpc.Ports{Blue: t.Service.Ports.Blue, Green: t.Service.Ports.Green},
-		Traffic: p.traffic(), Timeout: t.Service.StartTimeout,
+		Ports: p.ports(), Traffic: p.traffic(), Timeout: t.Service.StartTimeout,
 	}
 }
 

@@ -419,6 +419,8 @@ type ServiceStatus struct {
 	Stable      release.Slot                `json:"stable,omitempty"`
 	Slots       map[release.Slot]SlotStatus `json:"slots,omitempty"`
 	Traffic     *Traffic                    `json:"traffic,omitempty"`
+	Ports       Ports                       `json:"ports"`  // committed, of both slots
+	Config      TrafficConfig               `json:"config"` // committed; a weight never changes it
 	Session     *Session                    `json:"session,omitempty"`
 	Run         *RunStatus                  `json:"run,omitempty"` // the latest
 	Retained    []Retained                  `json:"retained,omitempty"`
