@@ -17,8 +17,9 @@ const (
 	tickEvery  = 250 * time.Millisecond
 	watchEvery = 500 * time.Millisecond
 	// graceAfterSignal is how long an interrupted run may still undo; what is
-	// left then, the hosts do by their leases.
-	graceAfterSignal = 5 * time.Second
+	// left then, the hosts do by their leases. A second of the command line's
+	// own grace remains to tell how it ended.
+	graceAfterSignal = 4 * time.Second
 )
 
 // task is what the driver does on a host: the parts of a run that differ

@@ -137,3 +137,25 @@ func (b *bed) pushAfter(p *Pipeline, path, kind string) {
 		}
 	}
 }
+
+// A record that a host does not take must not keep the others from it.
+func TestRecordThatNoHostTakes(t *testing.T) {
+	b := newBed(t)
+	p := b.pipeline()
+	f := p.fleet()
+	defer f.close()
+	s := newStory(newRun(time.Now()), time.Now, nil)
+	if err := f[0].acquire(t.Context(), s.run, "deploy"); err != nil {
+		t.Fatal(err)
+	}
+	stop := p.scribe(t.Context(), f, s)
+	s.tell(journal.TypeRunStarted, "", journal.RunStarted{Verb: "deploy"})
+	s.note(journal.TypeWarning, "", strings.Repeat("x", journal.MaxLine))
+	s.tell(journal.TypeResult, "", journal.Result{State: "Failed"})
+	stop()
+	p.release(f, s.run, rollout.Failed, "")
+	runs, err := p.History(t.Context())
+	if err != nil || len(runs) != 1 || runs[0].Result.Type != journal.TypeResult {
+		t.Errorf("%+v, %v", runs, err)
+	}
+}
