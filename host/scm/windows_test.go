@@ -4,6 +4,8 @@ package scm_test
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -117,5 +119,21 @@ func TestWindowsServiceWithoutKey(t *testing.T) {
 	spec, err := w.Spec(ctx, s.Name)
 	if err != nil || spec.Executable != executable(t) {
 		t.Errorf("%q, %v", spec.Executable, err)
+	}
+}
+
+// Pruning reads what every service of the host runs, also those of Windows
+// that nobody may change, and those without an image path.
+func TestWindowsSpecOfEveryService(t *testing.T) {
+	_, w, own := one(t, "serve")
+	names, err := w.List(t.Context(), "")
+	if err != nil || !slices.Contains(names, own.Name) {
+		t.Fatalf("%v, %v", names, err)
+	}
+	for _, name := range names {
+		_, err := w.Spec(t.Context(), name)
+		if err != nil && !errors.Is(err, scm.ErrNotFound) && !errors.Is(err, scm.ErrDenied) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
