@@ -97,7 +97,7 @@ func (d *deployment) alreadyRunning(before map[string]rpc.ServiceStatus) bool {
 		st := before[h.Name]
 		slot := st.Slots[st.Stable]
 		switch {
-		case st.Session != nil, st.Environment != d.p.Target.Environment, st.Stable == "",
+		case st.Session != nil, st.Stable == "",
 			slot.Revision != d.revision(h).ID(), slot.Live.State != "running",
 			st.Config != d.p.traffic(), st.Ports != d.p.ports():
 			return false

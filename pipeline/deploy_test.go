@@ -219,6 +219,18 @@ func TestAnotherEnvironmentIsRefused(t *testing.T) {
 	if err == nil || res.State != rollout.Failed || !strings.Contains(err.Error(), `belongs to environment "test"`) {
 		t.Errorf("state %s, %v", res.State, err)
 	}
+	b.target.Environment = "test"
+	if err := b.pipeline().LockAcquire(t.Context(), "closing the books"); err != nil {
+		t.Fatal(err)
+	}
+	b.target.Environment = "other"
+	_, asked := b.pipeline().Ask(t.Context(), "abort")
+	_, looked := b.pipeline().Status(t.Context())
+	for verb, err := range map[string]error{"abort": asked, "status": looked, "lock release": b.pipeline().LockRelease(t.Context()), "remove": b.pipeline().Remove(t.Context())} {
+		if err == nil || !strings.Contains(err.Error(), `belongs to environment "test"`) || problem.KindOf(err) != problem.Failed {
+			t.Errorf("%s: %v", verb, err)
+		}
+	}
 }
 
 // A controller that is refused after its commit has still committed.

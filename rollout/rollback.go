@@ -111,6 +111,10 @@ func goBack(hosts []HostView, to string) Decision {
 	d.Target = kept.Release
 	moved := false
 	for _, h := range hosts {
+		if h.Stable.IsZero() { // it was added since, and never had a release
+			d.Moves[h.Host] = HostMove{Move: Stay}
+			continue
+		}
 		here, ok := sameOn(h, kept)
 		if !ok {
 			return pruned(h, kept.Release.Version)

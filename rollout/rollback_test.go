@@ -101,6 +101,7 @@ func TestDecideRollback(t *testing.T) {
 		{name: "to what runs already", hosts: []HostView{on("a", "1.0.0", "2.0.0")}, to: "2.0.0", moves: "a:stay/2.0.0", target: "2.0.0", why: "already running"},
 		{name: "one host is there already", hosts: []HostView{on("a", "1.0.0", "2.0.0"), on("b", "1.0.0")}, moves: "a:start/1.0.0 b:stay/1.0.0", target: "1.0.0"},
 		{name: "a host does not answer", hosts: []HostView{on("a", "1.0.0", "2.0.0"), silent}, exit: 7, why: "b: no route"},
+		{name: "a new host has nothing yet", hosts: []HostView{on("a", "1.0.0", "2.0.0"), never}, moves: "a:start/1.0.0 b:stay/", target: "1.0.0"},
 		{name: "no hosts", exit: 1, why: "no hosts"},
 	}
 	for _, tt := range tests {
