@@ -121,7 +121,9 @@ func TestAbortAndLock(t *testing.T) {
 	}
 }
 
-func TestParkedRunGoesOn(t *testing.T) {
+// parked is a bed with 1.0.0, and a run of 1.1.0 that was left while it paused.
+func parked(t *testing.T) *bed {
+	t.Helper()
 	b := newBed(t)
 	b.steps(config.Step{SetWeight: weight(20)}, config.Step{Pause: forever()})
 	res, err := b.deploy(t.Context(), "1.0.0", nil)
@@ -134,28 +136,22 @@ func TestParkedRunGoesOn(t *testing.T) {
 	}()
 	res, err = b.deploy(ctx, "1.1.0", nil)
 	b.want(res, err, rollout.Paused, problem.Paused)
+	return b
+}
+
+func TestParkedRunGoesOn(t *testing.T) {
+	b := parked(t)
 	if st := b.stable("1.0.0"); st.State != rollout.Paused {
 		t.Errorf("status after parking: %s", st.State)
 	}
-	res, err = b.pipeline().Resume(t.Context(), "promote")
+	res, err := b.pipeline().Resume(t.Context(), "promote")
 	b.want(res, err, rollout.Promoted, 0)
 	b.stable("1.1.0")
 }
 
 func TestParkedRunIsRolledBack(t *testing.T) {
-	b := newBed(t)
-	b.steps(config.Step{SetWeight: weight(20)}, config.Step{Pause: forever()})
-	res, err := b.deploy(t.Context(), "1.0.0", nil)
-	b.want(res, err, rollout.Promoted, 0)
-	b.forget()
-	ctx, interrupt := context.WithCancelCause(t.Context())
-	go func() {
-		b.until(journal.TypePaused)
-		interrupt(errors.New("interrupted"))
-	}()
-	res, err = b.deploy(ctx, "1.1.0", nil)
-	b.want(res, err, rollout.Paused, problem.Paused)
-	res, err = b.pipeline().Rollback(t.Context(), RollbackRequest{})
+	b := parked(t)
+	res, err := b.pipeline().Rollback(t.Context(), RollbackRequest{})
 	b.want(res, err, rollout.RolledBack, 0)
 	if st := b.stable("1.0.0"); st.State == rollout.Paused {
 		t.Error("the parked run is still there")
