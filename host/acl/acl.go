@@ -43,14 +43,6 @@ func EnsureRoot(path string, tenants ...string) error {
 	return checkChildren(path, tenants)
 }
 
-// Check refuses a path that is a reparse point or owned by somebody else.
-func Check(path string) error {
-	if err := check(path, nil); err != nil {
-		return fmt.Errorf("check %s: %w", path, err)
-	}
-	return nil
-}
-
 // Grant adds account's access to the folder or file, inherited by what lies
 // below. Elsewhere than on Windows slots run as the guard's user, and it does
 // nothing.
