@@ -7,12 +7,14 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-shipper/shipper/config"
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/journal"
 	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/rollout"
+	"github.com/go-shipper/shipper/transport"
 )
 
 func TestDeployThenRollBack(t *testing.T) {
@@ -265,5 +267,30 @@ func TestOnlyTheAddressChanges(t *testing.T) {
 		if served := err == nil && res.StatusCode == http.StatusOK; served != want {
 			t.Errorf("%s is served: %v, want %v: %v", listen, served, want, err)
 		}
+	}
+}
+
+// A connection that is still there when shipper leaves a host would keep its
+// program in use, and the next renewal install it again.
+func TestRemoveLeavesNoConnectionBehind(t *testing.T) {
+	b := newBed(t)
+	b.steps()
+	b.target.Analysis.Signals = nil
+	res, err := b.deploy(t.Context(), "1.0.0", nil)
+	b.want(res, err, rollout.Promoted, 0)
+	b.target.Rollback.Lease = time.Minute // no renewal ends the connection
+	p := b.pipeline()
+	left := 0
+	p.Leave = func(_ context.Context, _ transport.Conn, h config.Host) error {
+		left++
+		for end := time.Now().Add(2 * time.Second); b.machines[h.Name].open() > 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				return errors.New("a connection is open")
+			}
+		}
+		return nil
+	}
+	if err := p.Remove(t.Context()); err != nil || left != 1 {
+		t.Errorf("left %d hosts, %v", left, err)
 	}
 }

@@ -193,6 +193,19 @@ func (m *machine) breakPipes() {
 	m.pipes = nil
 }
 
+// open counts the connections that there are.
+func (m *machine) open() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := 0
+	for _, p := range m.pipes {
+		if p.SetDeadline(time.Time{}) == nil {
+			n++
+		}
+	}
+	return n
+}
+
 // mend ends a cut.
 func (m *machine) mend() {
 	m.mu.Lock()
