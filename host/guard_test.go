@@ -37,7 +37,7 @@ func TestFirstAndSecondDeploy(t *testing.T) {
 	r.commit(0)
 	r.release(runPromoted)
 	m.serves(release.Blue, "1.0.0", blue)
-	if spec := m.scm.spec(blue); spec.Start != scm.Auto || len(spec.Recovery) != 2 {
+	if spec := m.scm.spec(blue); spec.Start != scm.Auto || len(spec.Recovery) != 2 || spec.ResetPeriod == 0 {
 		t.Errorf("stable's service: %+v", spec)
 	}
 
