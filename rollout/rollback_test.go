@@ -85,7 +85,7 @@ func TestDecideRollback(t *testing.T) {
 		{name: "run alive", hosts: []HostView{on("a", "1.0.0"), alive}, exit: 6, why: "run run-2.0.0 is alive on b", hint: "shipper abort"},
 		{name: "parked", hosts: []HostView{on("a", "0.9.0", "1.0.0").ran("2.0.0", Paused), on("b", "1.0.0").ran("2.0.0", Paused)}, moves: "a:end/1.0.0 b:end/1.0.0", target: "1.0.0"},
 		{name: "parked first deploy", hosts: []HostView{HostView{Host: "a"}.ran("1.0.0", Paused)}, moves: "a:end/"},
-		{name: "lost", hosts: []HostView{on("a", "0.9.0", "1.0.0").ran("2.0.0", Lost), on("b", "1.0.0").ran("2.0.0", Running)}, moves: "a:end/1.0.0 b:end/1.0.0", target: "1.0.0", why: "Lost"},
+		{name: "lost", hosts: []HostView{on("a", "0.9.0", "1.0.0").ran("2.0.0", Lost), on("b", "1.0.0").ran("2.0.0", Running)}, moves: "a:end/1.0.0 b:end/1.0.0", target: "1.0.0", why: "lost"},
 		{name: "lost before it reached all", hosts: []HostView{on("a", "1.0.0").ran("2.0.0", Lost), on("b", "1.0.0")}, moves: "a:end/1.0.0 b:stay/1.0.0", target: "1.0.0"},
 		{name: "split", hosts: []HostView{on("a", "1.0.0", "2.0.0").warm("1.0.0"), on("b", "1.0.0").ran("2.0.0", Lost)}, target: "1.0.0", moves: "a:flip/1.0.0 b:end/1.0.0"},
 		{name: "committed, warm", hosts: []HostView{on("a", "1.0.0", "2.0.0").warm("1.0.0"), on("b", "1.0.0", "2.0.0").warm("1.0.0")}, moves: "a:flip/1.0.0 b:flip/1.0.0", target: "1.0.0"},

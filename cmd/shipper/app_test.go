@@ -207,7 +207,7 @@ func TestStatus(t *testing.T) {
 	}{
 		{"fine", pipeline.FleetStatus{State: rollout.Promoted, Stable: v1, Hosts: []pipeline.HostStatus{web1}}, 0, []string{"orders in prod: promoted, stable is 1.0.0", "blue *"}},
 		{"behind", pipeline.FleetStatus{State: rollout.Split, Behind: []string{"web2"}, Hosts: []pipeline.HostStatus{web1, web2}}, 9, []string{"web2: behind"}},
-		{"silent", pipeline.FleetStatus{State: rollout.Promoted, Stable: v1, Hosts: []pipeline.HostStatus{web1, silent}}, 7, []string{"no answer: no route"}},
+		{"silent", pipeline.FleetStatus{State: rollout.Promoted, Stable: v1, Behind: []string{"web2"}, Hosts: []pipeline.HostStatus{web1, silent}}, 7, []string{"no answer: no route"}},
 		{"rolled back", pipeline.FleetStatus{State: rollout.RolledBack, Stable: v1, Hosts: []pipeline.HostStatus{web1}}, 0, []string{"rolled back"}},
 	} {
 		out, errs, exit := shipper(t, &scripted{status: []pipeline.FleetStatus{c.st}}, "status")
