@@ -58,3 +58,32 @@ func TestDocumentsNameRealFiles(t *testing.T) {
 		}
 	}
 }
+
+// Whoever asks why a dependency is there finds a page that says so.
+func TestDependenciesHaveReasons(t *testing.T) {
+	pages, err := filepath.Glob("docs/decisions/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var reasons strings.Builder
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reasons.Write(text)
+	}
+	text, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct := regexp.MustCompile(`(?m)^\t(\S+) v\S+$`).FindAllStringSubmatch(string(text), -1)
+	if len(direct) < 5 {
+		t.Errorf("go.mod has only %d direct dependencies", len(direct))
+	}
+	for _, m := range direct {
+		if !strings.Contains(reasons.String(), m[1]) {
+			t.Errorf("no page of docs/decisions says why %s is needed", m[1])
+		}
+	}
+}

@@ -98,6 +98,7 @@ func (c *checker) secrets() {
 			c.problem(fmt.Sprintf("service.args[%d]", i), "put it under service.secrets; every account on the host can read arguments",
 				"`service.args`: a secret must not stand in arguments")
 		}
+		c.template(fmt.Sprintf("service.args[%d]", i), arg)
 	}
 	for name, value := range s.Env {
 		at := dot("service.env", name)
@@ -107,6 +108,7 @@ func (c *checker) secrets() {
 		if hasRef(value) {
 			c.problem(at, "move "+name+" to service.secrets", "`%s`: a secret must not stand in env", at)
 		}
+		c.template(at, value)
 	}
 	for name, ref := range s.Secrets {
 		at := dot("service.secrets", name)

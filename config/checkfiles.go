@@ -3,6 +3,9 @@ package config
 import (
 	"fmt"
 	"os"
+	"strings"
+
+	"github.com/go-shipper/shipper/release"
 )
 
 // CheckFiles looks whether the files of the controller's side that a build
@@ -12,7 +15,11 @@ func (t *Target) CheckFiles() error {
 	var problems Problems
 	d := &decoder{at: t.at, problems: &problems}
 	for i, f := range t.Service.Files {
-		d.regular(fmt.Sprintf("service.files[%d].from", i), f.From)
+		at := fmt.Sprintf("service.files[%d].from", i)
+		d.regular(at, f.From)
+		if data, err := os.ReadFile(f.From); f.Template && err == nil {
+			d.template(at, string(data))
+		}
 	}
 	if t.Build.Goreleaser != "none" {
 		d.regular("build.goreleaser", t.Build.Goreleaser)
@@ -23,6 +30,13 @@ func (t *Target) CheckFiles() error {
 }
 
 const mendPath = "paths are relative to the folder of shipper.yaml"
+
+// template refuses words that no host could fill in.
+func (d *decoder) template(path, text string) {
+	if err := release.CheckTemplate(text); err != nil {
+		d.problem(path, "write one of {{"+strings.Join(release.TemplateWords(), "}}, {{")+"}}", "`%s`: %v", path, err)
+	}
+}
 
 func (d *decoder) regular(path, file string) {
 	if file == "" {

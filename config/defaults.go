@@ -14,111 +14,111 @@ import (
 
 // Defaults of shipper.yaml; docs/CONFIGURATION.md lists them.
 const (
-	DefaultMode             = "native"
-	DefaultStopSignal       = "ctrl-break"
-	DefaultStopTimeout      = 30 * time.Second
-	DefaultStartTimeout     = 60 * time.Second
-	DefaultPackage          = "."
-	DefaultDist             = "dist"
-	DefaultRouter           = "embedded"
-	DefaultBoot             = "hold"
-	DefaultDrainTimeout     = 30 * time.Second
-	DefaultCheckInterval    = time.Second
-	DefaultCheckTimeout     = 5 * time.Second
-	DefaultCheckSuccesses   = 3
-	DefaultCheckDeadline    = 60 * time.Second
-	DefaultStrategy         = "canary"
-	DefaultStepPause        = 30 * time.Second
-	DefaultBake             = time.Minute
-	DefaultKeepWarm         = 15 * time.Minute
-	DefaultParkFor          = 24 * time.Hour
-	DefaultProgressDeadline = 10 * time.Minute
-	DefaultMinRequests      = 50
-	DefaultMaxWait          = 6 * time.Minute
-	DefaultOnInsufficient   = "pause"
-	DefaultSignalInterval   = 5 * time.Second
-	DefaultFailureLimit     = 1
-	DefaultAlpha            = 0.001
-	DefaultMaxErrors        = 0.01
-	DefaultMargin           = 1.0
-	DefaultTolerance        = 0.2
-	DefaultPercentile       = 0.99
-	DefaultScope            = "fleet"
-	DefaultLease            = 30 * time.Second
-	DefaultReleases         = 5
-	DefaultTransport        = "winrm"
-	DefaultAuth             = "ntlm"
-	DefaultPort             = 5985
-	DefaultPortHTTPS        = 5986
-	DefaultTimeout          = 10 * time.Second
-	DefaultArch             = "amd64"
+	defaultMode             = "native"
+	defaultStopSignal       = "ctrl-break"
+	defaultStopTimeout      = 30 * time.Second
+	defaultStartTimeout     = 60 * time.Second
+	defaultPackage          = "."
+	defaultDist             = "dist"
+	defaultRouter           = "embedded"
+	defaultBoot             = "hold"
+	defaultDrainTimeout     = 30 * time.Second
+	defaultCheckInterval    = time.Second
+	defaultCheckTimeout     = 5 * time.Second
+	defaultCheckSuccesses   = 3
+	defaultCheckDeadline    = 60 * time.Second
+	defaultStrategy         = "canary"
+	defaultStepPause        = 30 * time.Second
+	defaultBake             = time.Minute
+	defaultKeepWarm         = 15 * time.Minute
+	defaultParkFor          = 24 * time.Hour
+	defaultProgressDeadline = 10 * time.Minute
+	defaultMinRequests      = 50
+	defaultMaxWait          = 6 * time.Minute
+	defaultOnInsufficient   = "pause"
+	defaultSignalInterval   = 5 * time.Second
+	defaultFailureLimit     = 1
+	defaultAlpha            = 0.001
+	defaultMaxErrors        = 0.01
+	defaultMargin           = 1.0
+	defaultTolerance        = 0.2
+	defaultPercentile       = 0.99
+	defaultScope            = "fleet"
+	defaultLease            = 30 * time.Second
+	defaultReleases         = 5
+	defaultTransport        = "winrm"
+	defaultAuth             = "ntlm"
+	defaultPort             = 5985
+	defaultPortHTTPS        = 5986
+	defaultTimeout          = 10 * time.Second
+	defaultArch             = "amd64"
 	slotPortOffset          = 10000
 )
 
-// DefaultWeights are the steps of a canary, in percent; each is followed by
+// defaultWeights are the steps of a canary, in percent; each is followed by
 // a pause and an analysis. 100 comes by itself.
-func DefaultWeights() []int { return []int{5, 25, 50} }
+func defaultWeights() []int { return []int{5, 25, 50} }
 
-// DefaultRecovery is how long Windows waits before it restarts a crashed
+// defaultRecovery is how long Windows waits before it restarts a crashed
 // service of a committed release.
-func DefaultRecovery() []time.Duration {
+func defaultRecovery() []time.Duration {
 	return []time.Duration{5 * time.Second, 30 * time.Second, time.Minute}
 }
 
-// DefaultAllow lists how the helper may get to a host, first choice first.
-func DefaultAllow() []string { return []string{"tar", "powershell"} }
+// defaultAllow lists how the helper may get to a host, first choice first.
+func defaultAllow() []string { return []string{"tar", "powershell"} }
 
 // defaulter is asked before a value is read, so that what the file says,
 // zero included, wins.
 type defaulter interface{ setDefaults() }
 
 func (s *Service) setDefaults() {
-	s.Mode, s.StopSignal = DefaultMode, DefaultStopSignal
-	s.StopTimeout, s.StartTimeout = DefaultStopTimeout, DefaultStartTimeout
-	s.Recovery = DefaultRecovery()
+	s.Mode, s.StopSignal = defaultMode, defaultStopSignal
+	s.StopTimeout, s.StartTimeout = defaultStopTimeout, defaultStartTimeout
+	s.Recovery = defaultRecovery()
 }
 
-func (b *Build) setDefaults() { b.Package, b.Dist = DefaultPackage, DefaultDist }
+func (b *Build) setDefaults() { b.Package, b.Dist = defaultPackage, defaultDist }
 
 func (t *Traffic) setDefaults() {
-	t.Router, t.Boot, t.DrainTimeout = DefaultRouter, DefaultBoot, DefaultDrainTimeout
+	t.Router, t.Boot, t.DrainTimeout = defaultRouter, defaultBoot, defaultDrainTimeout
 }
 
 func (c *Check) setDefaults() {
-	c.Interval, c.Timeout = DefaultCheckInterval, DefaultCheckTimeout
-	c.Successes, c.Deadline = DefaultCheckSuccesses, DefaultCheckDeadline
+	c.Interval, c.Timeout = defaultCheckInterval, defaultCheckTimeout
+	c.Successes, c.Deadline = defaultCheckSuccesses, defaultCheckDeadline
 }
 
 func (r *Rollout) setDefaults() {
-	r.Strategy, r.Bake = DefaultStrategy, DefaultBake
-	r.ProgressDeadline, r.KeepWarm, r.ParkFor = DefaultProgressDeadline, DefaultKeepWarm, DefaultParkFor
+	r.Strategy, r.Bake = defaultStrategy, defaultBake
+	r.ProgressDeadline, r.KeepWarm, r.ParkFor = defaultProgressDeadline, defaultKeepWarm, defaultParkFor
 }
 
 func (a *Analysis) setDefaults() {
-	a.Alpha = DefaultAlpha
-	a.MinRequests, a.MaxWait, a.OnInsufficientData = DefaultMinRequests, DefaultMaxWait, DefaultOnInsufficient
+	a.Alpha = defaultAlpha
+	a.MinRequests, a.MaxWait, a.OnInsufficientData = defaultMinRequests, defaultMaxWait, defaultOnInsufficient
 }
 
 func (s *Signal) setDefaults() {
-	s.Interval, s.FailureLimit = DefaultSignalInterval, DefaultFailureLimit
+	s.Interval, s.FailureLimit = defaultSignalInterval, defaultFailureLimit
 }
 
 func (e *EvidenceTest) setDefaults() {
-	e.MaxErrors, e.Margin, e.Tolerance = DefaultMaxErrors, DefaultMargin, DefaultTolerance
+	e.MaxErrors, e.Margin, e.Tolerance = defaultMaxErrors, defaultMargin, defaultTolerance
 }
 
-func (l *LatencyLimit) setDefaults() { l.Percentile = DefaultPercentile }
+func (l *LatencyLimit) setDefaults() { l.Percentile = defaultPercentile }
 
-func (r *Rollback) setDefaults() { r.Auto, r.Scope, r.Lease = true, DefaultScope, DefaultLease }
+func (r *Rollback) setDefaults() { r.Auto, r.Scope, r.Lease = true, defaultScope, defaultLease }
 
-func (r *Retention) setDefaults() { r.Releases = DefaultReleases }
+func (r *Retention) setDefaults() { r.Releases = defaultReleases }
 
-func (b *Bootstrap) setDefaults() { b.Allow = DefaultAllow() }
+func (b *Bootstrap) setDefaults() { b.Allow = defaultAllow() }
 
-func (h *Host) setDefaults() { h.Arch = DefaultArch }
+func (h *Host) setDefaults() { h.Arch = defaultArch }
 
 func (t *Transport) setDefaults() {
-	t.Type, t.Auth, t.Timeout = DefaultTransport, DefaultAuth, DefaultTimeout
+	t.Type, t.Auth, t.Timeout = defaultTransport, defaultAuth, defaultTimeout
 }
 
 // complete fills in what follows from other values, and makes paths absolute.
@@ -127,9 +127,9 @@ func (t *Target) complete() {
 	t.completeRollout()
 	t.completeSignals()
 	if t.Transport.Port == 0 && t.Transport.Type == "winrm" {
-		t.Transport.Port = DefaultPort
+		t.Transport.Port = defaultPort
 		if t.Transport.HTTPS {
-			t.Transport.Port = DefaultPortHTTPS
+			t.Transport.Port = defaultPortHTTPS
 		}
 	}
 	if len(t.Checks) == 0 {
@@ -199,8 +199,8 @@ func (t *Target) completeRollout() {
 
 func defaultSteps() []Step {
 	var steps []Step
-	for _, percent := range DefaultWeights() {
-		weight, pause := release.Weight(percent*100), DefaultStepPause
+	for _, percent := range defaultWeights() {
+		weight, pause := release.Weight(percent*100), defaultStepPause
 		steps = append(steps, Step{SetWeight: &weight}, Step{Pause: &pause}, Step{Analysis: true})
 	}
 	return steps

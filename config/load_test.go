@@ -85,7 +85,7 @@ func TestDefaultsFollow(t *testing.T) {
 	if prod.Service.Ports != (Ports{18080, 18081}) {
 		t.Errorf("ports: %v", prod.Service.Ports)
 	}
-	if prod.Transport.Port != DefaultPortHTTPS || stage.Transport.Port != DefaultPort {
+	if prod.Transport.Port != defaultPortHTTPS || stage.Transport.Port != defaultPort {
 		t.Error("transport ports")
 	}
 	if got := prod.Rollout.Batches; len(got) != 1 || strings.Join(got[0], " ") != "web1.example.com web2" {
@@ -101,7 +101,7 @@ func TestDefaultsFollow(t *testing.T) {
 	if prod.Transport.Password != "${file:"+filepath.Join(dir, "secret", "pw")+"}" || prod.Transport.CA != filepath.Join(dir, "ca.pem") {
 		t.Errorf("paths: %+v", prod.Transport)
 	}
-	if s := stage.Analysis.Signals; len(s) != 1 || s[0].Name != "evidence" || s[0].MinRequests != DefaultMinRequests || *s[0].Evidence != (EvidenceTest{DefaultMaxErrors, DefaultMargin, DefaultTolerance}) || stage.Analysis.Alpha != DefaultAlpha {
+	if s := stage.Analysis.Signals; len(s) != 1 || s[0].Name != "evidence" || s[0].MinRequests != defaultMinRequests || *s[0].Evidence != (EvidenceTest{defaultMaxErrors, defaultMargin, defaultTolerance}) || stage.Analysis.Alpha != defaultAlpha {
 		t.Errorf("signals: %+v", s)
 	}
 	steps := stage.Rollout.Steps

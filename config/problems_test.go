@@ -69,7 +69,7 @@ func told(err error) string {
 
 func TestCheckFiles(t *testing.T) {
 	dir := t.TempDir()
-	text := `service: {name: orders, files: [{from: a.json}, {from: b.json}, {from: sub}]}
+	text := `service: {name: orders, files: [{from: a.json}, {from: b.json}, {from: sub}, {from: c.tmpl, template: true}]}
 traffic: {listen: ":80"}
 build: {prebuilt: out, goreleaser: rel.yaml}
 environments: {prod: {hosts: [web1], transport: {user: u, password: "${env:P}"}}}
@@ -83,13 +83,16 @@ environments: {prod: {hosts: [web1], transport: {user: u, password: "${env:P}"}}
 			t.Fatal(err)
 		}
 	}
+	if err := os.WriteFile(filepath.Join(dir, "c.tmpl"), []byte("port={{.Prot}}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	f, err := Parse(filepath.Join(dir, "shipper.yaml"), []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	target, _ := f.Target("")
 	got := told(target.CheckFiles())
-	for _, want := range []string{"yaml:1:40: `service.files[0].from`", "sub is no file", "out does not exist", "rel.yaml does not exist"} {
+	for _, want := range []string{"yaml:1:40: `service.files[0].from`", "sub is no file", "out does not exist", "rel.yaml does not exist", "unknown template {{.Prot}}"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
 		}

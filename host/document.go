@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-shipper/shipper/host/acl"
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/release"
 )
@@ -174,7 +175,7 @@ func writeFile(path string, b []byte) error {
 		return errors.Join(err, f.Sync(), f.Close())
 	})
 	if err == nil {
-		err = patiently(func() error { return os.Rename(tmp, path) })
+		err = acl.Replace(tmp, path)
 	}
 	if err == nil {
 		err = syncDir(filepath.Dir(path))

@@ -73,6 +73,7 @@ type manager struct {
 	starts   []string         // in order
 	stops    []string
 	blocking chan struct{} // while not nil, starts wait for it
+	lasting  chan struct{} // while not nil, stops of the router wait for it
 }
 
 type unit struct {
@@ -124,6 +125,12 @@ func (m *manager) Start(ctx context.Context, name string) error {
 }
 
 func (m *manager) Stop(_ context.Context, name string, _ time.Duration) error {
+	m.mu.Lock()
+	lasting := m.lasting
+	m.mu.Unlock()
+	if lasting != nil && name == routerService {
+		<-lasting
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	u := m.units[name]

@@ -175,6 +175,23 @@ func (g *Guard) now() time.Time { return g.opts.Clock.Now() }
 
 func (g *Guard) log() *slog.Logger { return g.opts.Log }
 
+// errSlow ends a wait for a program that does not answer.
+var errSlow = errors.New("no answer in time")
+
+// within is ctx with an end after d by the guard's clock.
+func (g *Guard) within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	late := g.opts.Clock.At(g.now().Add(d))
+	go func() {
+		select {
+		case <-late:
+			cancel(errSlow)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
 func (g *Guard) sleep(ctx context.Context, d time.Duration) error {
 	select {
 	case <-g.opts.Clock.At(g.now().Add(d)):

@@ -37,7 +37,7 @@ func TestFirstAndSecondDeploy(t *testing.T) {
 	r.commit(0)
 	r.release(runPromoted)
 	m.serves(release.Blue, "1.0.0", blue)
-	if spec := m.scm.spec(blue); spec.Start != scm.Auto || len(spec.Recovery) != 2 {
+	if spec := m.scm.spec(blue); spec.Start != scm.Auto || len(spec.Recovery) != 2 || spec.ResetPeriod == 0 {
 		t.Errorf("stable's service: %+v", spec)
 	}
 
@@ -153,10 +153,7 @@ func TestStartsThatFail(t *testing.T) {
 
 func TestSlotWithTrafficIsNotReplaced(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t)
-	m.deploy("r1", "1.0.0")
-	r := m.acquire("r2", "deploy")
-	r.start("1.1.0")
+	m, r := underway(t)
 	r.weight(500)
 	_, err := m.c.Start(context.Background(), r.startParams(r.push("1.2.0")))
 	m.code(err, rpc.CodeConflict)
@@ -173,10 +170,7 @@ func (m *machine) serving(slot release.Slot, w release.Weight) {
 
 func TestCheckSeesWhoAnswers(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t)
-	m.deploy("r1", "1.0.0")
-	r := m.acquire("r2", "deploy")
-	r.start("1.1.0")
+	m, r := underway(t)
 	check := rpc.Check{Fenced: r.f, TCP: true, Interval: time.Second, Deadline: 3 * time.Second}
 	result := make(chan rpc.CheckReply, 1)
 	m.scm.edit(func() { m.scm.deaf[green] = true })

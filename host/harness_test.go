@@ -166,6 +166,17 @@ func (m *machine) tryAcquire(id, verb string) (rpc.Session, error) {
 	})
 }
 
+// underway is a machine on which 1.0.0 is stable in blue, and the run r2 on it,
+// which has started 1.1.0 in green.
+func underway(t *testing.T) (*machine, *run) {
+	t.Helper()
+	m := newMachine(t)
+	m.deploy("r1", "1.0.0")
+	r := m.acquire("r2", "deploy")
+	r.start("1.1.0")
+	return m, r
+}
+
 // bundle is a release's files by version.
 func bundle(version string) (release.Release, []release.File, map[string][]byte) {
 	data := map[string][]byte{"orders.exe": []byte("program " + version), "lib/common.txt": []byte("the same in all")}
@@ -193,7 +204,7 @@ func (r *run) push(version string) release.Release {
 	for _, part := range have.Missing {
 		b := byDigest[part.Digest]
 		_, err := r.c.Put(ctx, rpc.Put{
-			Service: app, Run: r.f.Run, Fence: r.f.Fence, Digest: part.Digest, Size: int64(len(b)), Encoded: int64(len(b)),
+			Service: r.f.Service, Run: r.f.Run, Fence: r.f.Fence, Digest: part.Digest, Size: int64(len(b)), Encoded: int64(len(b)),
 		}, bytes.NewReader(b))
 		if err != nil {
 			r.t.Fatal(err)

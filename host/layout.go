@@ -24,14 +24,6 @@ func DefaultLayout(root string) Layout {
 	return Layout{Programs: filepath.Join(programs, "shipper"), Data: filepath.Join(data, "shipper")}
 }
 
-// Helper is the content-addressed folder of one shipper-host executable.
-func (l Layout) Helper(d release.Digest) string { return filepath.Join(l.Programs, "bin", string(d)) }
-
-// Release is the immutable folder of a release.
-func (l Layout) Release(service string, r release.Release) string {
-	return filepath.Join(l.Programs, "services", service, "releases", r.Dir())
-}
-
 // Service is the folder with all that a service leaves on the host beside its releases.
 func (l Layout) Service(service string) string { return filepath.Join(l.Data, service) }
 
@@ -40,7 +32,7 @@ func (l Layout) Logs(service string, s release.Slot) string {
 	return filepath.Join(l.Service(service), "logs", string(s))
 }
 
-// Guard and Router are the folders of the shared services: address and token of their control channels.
+// Guard is the folder of the guard: address and token of its control channel.
 func (l Layout) Guard() string { return filepath.Join(l.Data, ".guard") }
 
 // Router is the folder of the router's control channel and state.

@@ -69,7 +69,8 @@ func newestLog(dir string) string {
 	}
 	var newest fs.FileInfo
 	for _, e := range entries {
-		info, err := e.Info()
+		// Windows writes a file's time into its folder only when it is closed.
+		info, err := os.Lstat(filepath.Join(dir, e.Name()))
 		if err != nil || !info.Mode().IsRegular() || filepath.Ext(e.Name()) != ".log" {
 			continue
 		}

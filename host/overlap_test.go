@@ -2,10 +2,13 @@ package host
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/host/scm"
 	"github.com/go-shipper/shipper/release"
 )
 
@@ -15,10 +18,7 @@ import (
 // requests drain, the lease runs out as well.
 func TestLeaseEndsDuringTheOperatorsRollback(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t)
-	m.deploy("r1", "1.0.0")
-	r := m.acquire("r2", "deploy")
-	r.start("1.1.0")
+	m, r := underway(t)
 	r.weight(2500)
 	hold := make(chan struct{})
 	m.proxy.hold(hold)
@@ -108,4 +108,54 @@ func TestParkedRunEndsWhileAnotherBegins(t *testing.T) {
 	}
 	r3.release(runAborted)
 	m.serves(release.Blue, "1.0.0", blue)
+}
+
+// A router that hangs must not hold a run that is taken back for ever.
+func TestDrainThatNeverEnds(t *testing.T) {
+	t.Parallel()
+	m, r := underway(t)
+	r.weight(2500)
+	hold := make(chan struct{})
+	defer close(hold)
+	m.proxy.hold(hold)
+	if _, err := m.c.Undo(context.Background(), rpc.Undo{Fenced: r.f, Why: "bad"}); err != nil {
+		t.Fatal(err)
+	}
+	m.eventually("the slot rests", func() bool {
+		m.clock.advance(time.Second)
+		return len(m.scm.running()) == 1
+	})
+	m.serves(release.Blue, "1.0.0", blue)
+}
+
+// The last service goes, and the router with it, while another one comes.
+func TestServiceComesWhileTheLastOneGoes(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	ctx := context.Background()
+	m.deploy("r1", "1.0.0")
+	gone := make(chan struct{})
+	m.scm.edit(func() { m.scm.lasting = gone })
+	removed := make(chan error, 1)
+	last := m.acquire("x1", "remove")
+	go func() { removed <- m.c.Remove(ctx, rpc.Remove{Fenced: last.f}) }()
+	m.eventually("the router is being removed, under its lock", func() bool { return len(m.guard.routerLock) == 1 && !m.status().Known })
+
+	ses, err := m.c.Acquire(ctx, rpc.Acquire{Service: "other", Environment: "test", Run: "o1", Verb: "deploy", Owner: "bob", TTL: 30 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := &run{m, rpc.Fenced{Service: "other", Run: "o1", Fence: ses.Fence}}
+	start := other.startParams(other.push("1.0.0"))
+	start.Revision.Service, start.Ports, start.Traffic.Listen = "other", rpc.Ports{Blue: 8201, Green: 8202}, "127.0.0.1:8200"
+	started := make(chan error, 1)
+	go func() { _, err := m.c.Start(ctx, start); started <- err }()
+	m.eventually("its slot runs", func() bool { return slices.Contains(m.scm.running(), "other-blue") })
+	close(gone)
+	if err := errors.Join(<-removed, <-started); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := m.scm.Status(ctx, routerService); err != nil || st.State != scm.Running {
+		t.Errorf("the router is %s, %v: the new service has none", st.State, err)
+	}
 }

@@ -111,6 +111,11 @@ func TestTemplates(t *testing.T) {
 		{strings.Repeat(`{{printf "%999999s" .Slot}}`, 5), "", true},
 		{"{{define \"x\"}}{{template \"x\"}}{{end}}{{template \"x\"}}", "", true},
 	}
+	for _, word := range release.TemplateWords() {
+		if _, known := w.byName()[word]; !known || len(w.byName()) != len(release.TemplateWords()) {
+			t.Errorf("%s: the host knows %v", word, w.byName())
+		}
+	}
 	for _, tt := range tests {
 		r := release.Revision{Args: []string{tt.in}, Env: map[string]string{"A": tt.in}, Files: []release.RenderedFile{{To: "f", Data: []byte(tt.in)}}}
 		got, err := render(r, w)

@@ -179,8 +179,8 @@ func (g *Guard) usedBelow(ctx context.Context, bin string) (map[string]bool, err
 	}
 	for _, name := range names {
 		spec, err := g.opts.SCM.Spec(ctx, name)
-		if errors.Is(err, scm.ErrNotFound) {
-			continue
+		if errors.Is(err, scm.ErrNotFound) || errors.Is(err, scm.ErrDenied) {
+			continue // gone meanwhile, or hidden even from SYSTEM: none of ours
 		}
 		if err != nil {
 			return nil, err

@@ -198,6 +198,52 @@ func (m *real) must(err error) {
 	}
 }
 
+// begin starts a version and checks it.
+func (m *real) begin(id, version string) *run {
+	m.t.Helper()
+	ctx := context.Background()
+	r := m.acquire(id, "deploy")
+	_, err := m.c.Start(ctx, m.params(r, version, nil))
+	m.must(err)
+	check, err := m.c.Check(ctx, rpc.Check{Fenced: r.f, HTTP: "/healthz", Successes: 2, Interval: 10 * time.Millisecond, Timeout: 5 * time.Second, Deadline: 20 * time.Second})
+	m.must(err)
+	if !check.OK {
+		m.t.Fatalf("check: %+v", check)
+	}
+	return r
+}
+
+func (m *real) finish(r *run) {
+	m.t.Helper()
+	m.must(m.c.Prepare(context.Background(), r.f))
+	r.commit(0)
+	r.release(runPromoted)
+}
+
+// load asks without a pause until stop is called, which tells how often.
+func (m *real) load() (stop func() int) {
+	done, ended := make(chan struct{}), make(chan int)
+	go func() {
+		for served := 0; ; served++ {
+			select {
+			case <-done:
+				ended <- served
+				return
+			default:
+			}
+			if got, err := m.get(); err != nil {
+				m.t.Errorf("lost a request: %q, %v", got, err)
+			}
+		}
+	}()
+	stop = sync.OnceValue(func() int {
+		close(done)
+		return <-ended
+	})
+	m.t.Cleanup(func() { stop() })
+	return stop
+}
+
 func TestRealProcessesAndRouterLoseNoRequest(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")
@@ -205,44 +251,17 @@ func TestRealProcessesAndRouterLoseNoRequest(t *testing.T) {
 	t.Parallel()
 	m := newReal(t)
 	ctx := context.Background()
-	step := func(id, version string) *run {
-		r := m.acquire(id, "deploy")
-		_, err := m.c.Start(ctx, m.params(r, version, nil))
-		m.must(err)
-		check, err := m.c.Check(ctx, rpc.Check{Fenced: r.f, HTTP: "/healthz", Successes: 2, Interval: 10 * time.Millisecond, Timeout: 5 * time.Second, Deadline: 20 * time.Second})
-		m.must(err)
-		if !check.OK {
-			t.Fatalf("check: %+v", check)
-		}
-		return r
-	}
-	r := step("r1", "1.0.0")
+	r := m.begin("r1", "1.0.0")
 	if _, err := m.get(); err == nil {
 		t.Error("the public address answers before the first commit")
 	}
-	m.must(m.c.Prepare(ctx, r.f))
-	r.commit(0)
-	r.release(runPromoted)
+	m.finish(r)
 	if got, err := m.get(); err != nil || got != "1.0.0 stable s3cret slot=blue" {
 		t.Fatalf("%q, %v", got, err)
 	}
 
-	done, load := make(chan struct{}), sync.WaitGroup{}
-	var served int
-	load.Go(func() {
-		for {
-			select {
-			case <-done:
-				return
-			default:
-			}
-			if got, err := m.get(); err != nil {
-				t.Errorf("lost a request: %q, %v", got, err)
-			}
-			served++
-		}
-	})
-	r = step("r2", "1.1.0")
+	stop := m.load()
+	r = m.begin("r2", "1.1.0")
 	for _, w := range []release.Weight{500, 5000, release.Full} {
 		r.weight(w)
 		counters, err := m.c.Counters(ctx, rpc.ServiceRef{Service: app})
@@ -251,10 +270,8 @@ func TestRealProcessesAndRouterLoseNoRequest(t *testing.T) {
 			t.Errorf("counters: %+v", counters)
 		}
 	}
-	m.must(m.c.Prepare(ctx, r.f))
-	r.commit(0)
-	r.release(runPromoted)
-	r = step("r3", "1.2.0")
+	m.finish(r)
+	r = m.begin("r3", "1.2.0")
 	r.weight(5000)
 	_, err := m.c.Undo(ctx, rpc.Undo{Fenced: r.f, State: runRolledBack, Why: "test"})
 	m.must(err)
@@ -262,19 +279,26 @@ func TestRealProcessesAndRouterLoseNoRequest(t *testing.T) {
 	_, err = m.c.Rollback(ctx, rpc.Rollback{Service: app, By: "ann"})
 	m.must(err)
 	m.settled()
-	close(done)
-	load.Wait()
+	t.Logf("%d requests", stop())
 	if got, err := m.get(); err != nil || got != "1.0.0 stable s3cret slot=green" && got != "1.0.0 stable s3cret slot=blue" {
 		t.Errorf("after the rollback: %q, %v", got, err)
 	}
+}
+
+func TestRealProcessThatFails(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	t.Parallel()
+	m := newReal(t)
+	ctx := context.Background()
+	m.finish(m.begin("r1", "1.0.0"))
 	logs, err := m.c.Logs(ctx, rpc.Logs{Service: app, Lines: 5})
 	if err != nil || logs.Text == "" {
 		t.Errorf("logs: %+v, %v", logs, err)
 	}
-	t.Logf("%d requests", served)
-
-	r = m.acquire("r4", "deploy")
-	_, err = m.c.Start(ctx, m.params(r, "1.3.0", map[string]string{"BROKEN": "1"}))
+	r := m.acquire("r2", "deploy")
+	_, err = m.c.Start(ctx, m.params(r, "1.1.0", map[string]string{"BROKEN": "1"}))
 	m.code(err, rpc.CodeUnhealthy)
 	if !strings.Contains(err.Error(), "cannot work like this") {
 		t.Errorf("the reason is not told: %v", err)

@@ -75,7 +75,11 @@ func (g *Guard) hasRouter(ctx context.Context) bool {
 
 // lastOneOut removes what all services shared, once there is none: the
 // router and its folder. The guard itself cannot go while it runs: Uninstall.
+// The router's lock makes a service that comes meanwhile wait, and start anew
+// what went.
 func (g *Guard) lastOneOut(ctx context.Context) error {
+	g.routerLock <- struct{}{}
+	defer func() { <-g.routerLock }()
 	if len(g.names()) > 0 || !g.hasRouter(ctx) {
 		return nil
 	}

@@ -15,10 +15,7 @@ import (
 
 func TestPowerCuts(t *testing.T) {
 	t.Run("canary", func(t *testing.T) {
-		m := newMachine(t)
-		m.deploy("r1", "1.0.0")
-		r := m.acquire("r2", "deploy")
-		r.start("1.1.0")
+		m, r := underway(t)
 		r.weight(2500)
 		m.powerCut()
 		m.serves(release.Blue, "1.0.0", blue)
@@ -28,10 +25,7 @@ func TestPowerCuts(t *testing.T) {
 		}
 	})
 	t.Run("clone", func(t *testing.T) {
-		m := newMachine(t)
-		m.deploy("r1", "1.0.0")
-		r := m.acquire("r2", "deploy")
-		r.start("1.1.0")
+		m, _ := underway(t)
 		m.stop()
 		m.id = "machine-2"
 		m.up()
@@ -44,7 +38,7 @@ func TestPowerCuts(t *testing.T) {
 		m := newMachine(t)
 		m.deploy("r1", "1.0.0")
 		rel, _, _ := bundle("1.0.0")
-		if err := os.Truncate(filepath.Join(m.layout.Release(app, rel), "orders.exe"), 3); err != nil {
+		if err := os.Truncate(filepath.Join(m.layout.Programs, "services", app, "releases", rel.Dir(), "orders.exe"), 3); err != nil {
 			t.Fatal(err)
 		}
 		m.powerCut()
@@ -74,10 +68,7 @@ func TestPowerCuts(t *testing.T) {
 
 func TestGuardRestartKeepsTheLease(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t)
-	m.deploy("r1", "1.0.0")
-	r := m.acquire("r2", "deploy")
-	r.start("1.1.0")
+	m, r := underway(t)
 	r.weight(2500)
 	m.clock.advance(20 * time.Second)
 	m.restart()

@@ -24,6 +24,10 @@ const defaultStop = 30 * time.Second
 // wrapper kills the tree in between.
 const stopMargin = 10 * time.Second
 
+// recoveryReset is how long an instance must run until a crash counts as the
+// first again. With none Windows takes the list's first wait every time.
+const recoveryReset = time.Hour
+
 func stopTimeout(r release.Revision) time.Duration {
 	if r.StopTimeout <= 0 {
 		return defaultStop
@@ -206,7 +210,7 @@ func (s *service) retune(ctx context.Context, slot release.Slot, start scm.Start
 	if spec.Start == start && slices.Equal(spec.Recovery, recovery) {
 		return nil
 	}
-	spec.Start, spec.Recovery = start, recovery
+	spec.Start, spec.Recovery, spec.ResetPeriod = start, recovery, recoveryReset
 	return s.g.opts.SCM.Ensure(ctx, spec)
 }
 

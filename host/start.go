@@ -269,7 +269,7 @@ func (g *Guard) ensureRouter(ctx context.Context, drain time.Duration) error {
 
 func (g *Guard) createRouter(ctx context.Context, drain time.Duration) error {
 	dir := g.opts.Layout.Router()
-	if err := acl.EnsureRoot(dir); err != nil {
+	if err := acl.EnsureRoot(dir, routerAccount); err != nil {
 		return err
 	}
 	err := g.opts.SCM.Ensure(ctx, scm.Spec{
@@ -282,7 +282,8 @@ func (g *Guard) createRouter(ctx context.Context, drain time.Duration) error {
 	if err != nil {
 		return err
 	}
-	if err := acl.Grant(dir, routerAccount, acl.Modify); err != nil {
+	// To the service alone: half of Windows runs under the router's account.
+	if err := acl.Grant(dir, `NT SERVICE\`+routerService, acl.Modify); err != nil {
 		return err
 	}
 	return acl.Grant(filepath.Dir(g.opts.Executable), routerAccount, acl.Read)

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,10 @@ import (
 // embedded is the router that the guard drives; with another one, or none,
 // there is no route here.
 const embedded = "embedded"
+
+// routerPatience is how long a router may think that answers at all: what
+// waits for one that hangs would hold the service for ever.
+const routerPatience = 10 * time.Second
 
 // route is what the router should do now; on the owner. Until the commit the
 // public address is the committed one: configuration goes back as well.
@@ -65,6 +70,8 @@ func (s *service) apply(ctx context.Context) (router.View, error) {
 	if err != nil || !managed {
 		return router.View{}, err
 	}
+	ctx, cancel := s.g.within(ctx, routerPatience)
+	defer cancel()
 	view, err := s.put(ctx, want, generation)
 	if errors.Is(err, router.ErrConflict) || errors.Is(err, router.ErrInvalid) {
 		return view, rpc.Errorf(rpc.CodeConflict, "check traffic.listen: another program may hold the address", "set the route of %s: %v", s.name, err)
@@ -220,9 +227,12 @@ func (s *service) counters(ctx context.Context) (rpc.Counters, error) {
 // drains stops the slot afterwards in any case.
 func (s *service) drain(ctx context.Context, slot release.Slot) {
 	var managed bool
-	if s.do(ctx, func() error { _, managed = s.route(); return nil }) != nil || !managed {
+	var r router.Route
+	if s.do(ctx, func() error { r, managed = s.route(); return nil }) != nil || !managed {
 		return
 	}
+	ctx, cancel := s.g.within(ctx, cmp.Or(r.DrainTimeout, router.DefaultDrain)+routerPatience)
+	defer cancel()
 	view, err := s.g.opts.Router.Drain(ctx, s.name, slot)
 	if err != nil && !errors.Is(err, router.ErrNotFound) {
 		s.log.Warn("slot was not drained", "slot", slot, "error", err)

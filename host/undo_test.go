@@ -59,10 +59,7 @@ func TestExpiryUndoesEveryPhase(t *testing.T) {
 
 func TestExpiryAfterTheCommitKeepsTheNewRevision(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t)
-	m.deploy("r1", "1.0.0")
-	r := m.acquire("r2", "deploy")
-	r.start("1.1.0")
+	m, r := underway(t)
 	r.commit(time.Hour)
 	m.clock.advance(31 * time.Second)
 	m.eventually("the session is free", func() bool { return m.status().Session == nil })
@@ -116,10 +113,7 @@ func TestExpiryInTheMiddleOfAStart(t *testing.T) {
 
 func TestUndo(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t)
-	m.deploy("r1", "1.0.0")
-	r := m.acquire("r2", "deploy")
-	r.start("1.1.0")
+	m, r := underway(t)
 	r.weight(500)
 	u := rpc.Undo{Fenced: r.f, State: runRolledBack, Why: "5xx 3 %"}
 	for range 2 {
@@ -140,10 +134,7 @@ func TestUndo(t *testing.T) {
 
 func TestReleaseNeverLeavesACanary(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t)
-	m.deploy("r1", "1.0.0")
-	r := m.acquire("r2", "deploy")
-	r.start("1.1.0")
+	m, r := underway(t)
 	r.weight(500)
 	r.release(runPromoted)
 	m.serves(release.Blue, "1.0.0", blue)
@@ -154,10 +145,7 @@ func TestReleaseNeverLeavesACanary(t *testing.T) {
 
 func TestUndoWaitsForADeadRouter(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t)
-	m.deploy("r1", "1.0.0")
-	r := m.acquire("r2", "deploy")
-	r.start("1.1.0")
+	m, r := underway(t)
 	r.weight(500)
 	m.proxy.fail(errPower)
 	result := make(chan error, 1)
@@ -208,27 +196,30 @@ func TestUndoBreaksIntoAStart(t *testing.T) {
 	r.release(runAborted)
 }
 
+// park leaves run id parked, with a canary in green.
+func (m *machine) park(id string) {
+	m.t.Helper()
+	r := m.acquire(id, "deploy")
+	r.start("1.1.0")
+	r.weight(500)
+	for range 2 {
+		if err := m.c.Park(context.Background(), rpc.Park{Fenced: r.f, Why: "waits", For: time.Hour, Step: 3}); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+	m.serves(release.Blue, "1.0.0", blue, green)
+	if st := m.status(); st.Session != nil || st.Run.State != runPaused || st.Run.Step != 3 {
+		m.t.Fatalf("parked: %+v", st.Run)
+	}
+}
+
 func TestParkAndGoOn(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
 	ctx := context.Background()
 	m.deploy("r1", "1.0.0")
-	park := func(id string) {
-		r := m.acquire(id, "deploy")
-		r.start("1.1.0")
-		r.weight(500)
-		for range 2 {
-			if err := m.c.Park(ctx, rpc.Park{Fenced: r.f, Why: "waits", For: time.Hour, Step: 3}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		m.serves(release.Blue, "1.0.0", blue, green)
-		if st := m.status(); st.Session != nil || st.Run.State != runPaused || st.Run.Step != 3 {
-			t.Fatalf("parked: %+v", st.Run)
-		}
-	}
 	t.Run("promote", func(t *testing.T) {
-		park("r2")
+		m.park("r2")
 		r := m.acquire("r2", "promote")
 		if got := r.start("1.1.0"); !got.Already || got.Slot != release.Green {
 			t.Errorf("start of a parked slot: %+v", got)
@@ -241,7 +232,7 @@ func TestParkAndGoOn(t *testing.T) {
 		m.serves(release.Blue, "1.0.0", blue)
 	})
 	t.Run("a new deploy", func(t *testing.T) {
-		park("r3")
+		m.park("r3")
 		r := m.acquire("r4", "deploy")
 		r.release(runFailed) // another host refused: the parked run stays
 		if st := m.status().Run; st.ID != "r3" || st.State != runPaused {
@@ -253,7 +244,7 @@ func TestParkAndGoOn(t *testing.T) {
 		m.serves(release.Blue, "1.0.0", blue)
 	})
 	t.Run("a rollback", func(t *testing.T) {
-		park("r6")
+		m.park("r6")
 		r := m.acquire("r7", "rollback")
 		r.release(runRolledBack)
 		m.serves(release.Blue, "1.0.0", blue)
@@ -262,13 +253,13 @@ func TestParkAndGoOn(t *testing.T) {
 		}
 	})
 	t.Run("too long", func(t *testing.T) {
-		park("r8")
+		m.park("r8")
 		m.clock.advance(time.Hour)
 		m.eventually("the run ends", func() bool { return m.status().Run.State == runAborted })
 		m.serves(release.Blue, "1.0.0", blue)
 	})
 	t.Run("a restart of the guard", func(t *testing.T) {
-		park("r9")
+		m.park("r9")
 		m.restart()
 		m.serves(release.Blue, "1.0.0", blue, green)
 	})

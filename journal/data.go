@@ -142,8 +142,8 @@ type Result struct {
 	Verb    string          `json:"verb"`
 	State   string          `json:"state"` // Running, Paused, Promoted, RolledBack, Aborted, Failed, Lost, Split
 	Exit    int             `json:"exit"`
-	Run     string          `json:"run,omitempty"`
+	Run     string          `json:"run"`
 	Release release.Release `json:"release"`
-	Error   string          `json:"error,omitempty"`
-	Hint    string          `json:"hint,omitempty"`
+	Error   string          `json:"error"`
+	Hint    string          `json:"hint"`
 }

@@ -14,6 +14,10 @@ import (
 // MaxFile bounds the journal of one run: 8 MiB.
 const MaxFile = 8 << 20
 
+// maxMeasured is where measurements end, in bytes: a run that is watched for
+// days must still be able to tell how it ended.
+const maxMeasured = MaxFile / 4 * 3
+
 // File is a run's journal on disk. It keeps no handle between calls, so that
 // the file can be removed at any time; the next record then begins it anew.
 // One process writes it; it is not safe for concurrent use.
@@ -121,6 +125,9 @@ func (j *File) fresh(records []Record) (fresh []Record, lines []byte, err error)
 			return nil, nil, fmt.Errorf("append to journal: %w", err)
 		}
 		if m := r.mark(); j.have[m] || seen[m] {
+			continue
+		}
+		if r.Type == TypeMeasurement && j.size > maxMeasured {
 			continue
 		}
 		line, err := encode(r)

@@ -166,6 +166,24 @@ func TestFileHasBounds(t *testing.T) {
 	}
 }
 
+// TestFileKeepsRoomForTheEnd: a run that was watched for too long tells its end.
+func TestFileKeepsRoomForTheEnd(t *testing.T) {
+	j, err := Open(filepath.Join(t.TempDir(), "run.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := Record{V: Version, Run: "run", Type: TypeMeasurement, Data: json.RawMessage(`"` + strings.Repeat("x", MaxLine-300) + `"`)}
+	for r.Seq = 1; r.Seq < 2*MaxFile/MaxLine; r.Seq++ {
+		if err := j.Add(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Type, r.Data = TypeResult, json.RawMessage(`{"state":"Promoted"}`)
+	if err := j.Add(r); err != nil {
+		t.Errorf("the result: %v", err)
+	}
+}
+
 func TestFileWhereNoneCanBe(t *testing.T) {
 	if _, err := Open(t.TempDir()); err == nil {
 		t.Error("opened a folder")

@@ -115,5 +115,4 @@ type Program struct {
 	Commit   string `json:"commit,omitempty"`
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
-	Helper   string `json:"helper,omitempty"` // where the program for the hosts comes from
 }

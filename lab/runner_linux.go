@@ -50,9 +50,9 @@ type order struct {
 }
 
 type report struct {
-	Started, Exited bool
-	Exit, Code      uint32
-	Error           string
+	Started    bool
+	Exit, Code uint32
+	Error      string
 }
 
 func newRunner(w wine) (*runner, error) {

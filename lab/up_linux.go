@@ -12,10 +12,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/go-shipper/shipper/problem"
 )
@@ -40,14 +39,26 @@ func Up(ctx context.Context, o Options) (*Lab, error) {
 		}
 	}
 	o.Log(fmt.Sprintf("starting Windows hosts: %d", o.Hosts))
-	group, groupCtx := errgroup.WithContext(ctx)
-	for i := range l.state.Hosts {
-		group.Go(func() error { return l.start(groupCtx, i, base, o) })
-	}
-	if err := group.Wait(); err != nil {
+	if err := l.startAll(ctx, base, o); err != nil {
 		return nil, errors.Join(err, l.Down(context.WithoutCancel(ctx)))
 	}
 	return l, nil
+}
+
+// startAll starts the hosts side by side; the first that fails ends the rest.
+func (l *Lab) startAll(ctx context.Context, base string, o Options) error {
+	starting, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	var hosts sync.WaitGroup
+	for i := range l.state.Hosts {
+		hosts.Go(func() {
+			if err := l.start(starting, i, base, o); err != nil {
+				fail(err)
+			}
+		})
+	}
+	hosts.Wait()
+	return context.Cause(starting)
 }
 
 func complete(o *Options) (err error) {

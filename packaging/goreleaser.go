@@ -86,19 +86,16 @@ type distArtifact struct {
 	Path    string `json:"path"` // relative to the working directory, slashes
 	GOOS    string `json:"goos"`
 	GOARCH  string `json:"goarch"`
-	Target  string `json:"target"` // windows_amd64_v1; not in version 1
 	GOAMD64 string `json:"goamd64"`
 	Type    string `json:"type"`
 	Extra   struct {
 		Binary string `json:"Binary"`
-		ID     string `json:"ID"`
 	} `json:"extra"`
 }
 
 // distMetadata is dist/metadata.json.
 type distMetadata struct {
-	Version string `json:"version"`
-	Commit  string `json:"commit"`
+	Commit string `json:"commit"`
 }
 
 func readDist(dist string, req BuildRequest) (*Build, error) {

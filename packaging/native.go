@@ -13,9 +13,9 @@ import (
 	"github.com/go-shipper/shipper/problem"
 )
 
-// DefaultLdflags strip symbols (deltas and pushes stay small; panics keep
+// defaultLdflags strip symbols (deltas and pushes stay small; panics keep
 // file and line) and stamp version and commit into package main.
-const DefaultLdflags = "-s -w -X main.version={{.Version}} -X main.commit={{.Commit}}"
+const defaultLdflags = "-s -w -X main.version={{.Version}} -X main.commit={{.Commit}}"
 
 // native runs plain go build with GoReleaser's flags: the same bits.
 type native struct{}
@@ -56,7 +56,7 @@ func goMissing(err error) error {
 func renderLdflags(req BuildRequest) (string, error) {
 	text := req.Ldflags
 	if text == "" {
-		text = DefaultLdflags
+		text = defaultLdflags
 	}
 	t, err := template.New("ldflags").Option("missingkey=error").Parse(text)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/go-shipper/shipper/release"
 )
 
-// DefaultTargets are built where the configuration names none.
-var DefaultTargets = []string{"windows/amd64", "windows/arm64"}
+// defaultTargets are built where the configuration names none.
+var defaultTargets = []string{"windows/amd64", "windows/arm64"}
 
 // PackRequest says what to build and pack.
 type PackRequest struct {
@@ -82,7 +82,7 @@ func (r PackRequest) withDefaults() PackRequest {
 		r.Binary = r.Name
 	}
 	if len(r.Build.Targets) == 0 {
-		r.Build.Targets = DefaultTargets
+		r.Build.Targets = defaultTargets
 	}
 	if r.Log == nil {
 		r.Log = func(string) {}

@@ -28,7 +28,7 @@ type BuildRequest struct {
 	Dir     string   // the user's module, or a folder of it
 	Binary  string   // name of the executable, without .exe
 	Package string   // main package for the native builder, relative to Dir, default "."
-	Ldflags string   // native builder; templates {{.Version}}, {{.Commit}}; default DefaultLdflags
+	Ldflags string   // native builder; templates {{.Version}}, {{.Commit}}; default defaultLdflags
 	Targets []string // windows/amd64 …
 	Dist    string   // folder for the native builder's results
 	Source  Source   // what is built

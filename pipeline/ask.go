@@ -50,6 +50,9 @@ func (p *Pipeline) nothingAlive(ctx context.Context, hosts []HostStatus, kind st
 	case st.State == rollout.Paused:
 		return p.Resume(ctx, kind)
 	}
-	return Result{State: st.State, Run: st.Run, Release: st.Stable},
-		problem.New(problem.Failed, "`shipper status` tells how the hosts stand", "%s: no run is in progress", kind)
+	res := Result{State: rollout.Failed, Release: st.Stable} // how an older run ended is not how this verb did
+	if st.State == rollout.Lost || st.State == rollout.Split {
+		res.State, res.Run = st.State, st.Run
+	}
+	return res, problem.New(problem.Failed, "`shipper status` tells how the hosts stand", "%s: no run is in progress", kind)
 }

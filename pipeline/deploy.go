@@ -48,7 +48,7 @@ func (p *Pipeline) Deploy(ctx context.Context, req DeployRequest) (Result, error
 		return res, nil
 	}
 	return p.underRun(ctx, d.f, s, "deploy", res, func(l *lease) (Result, error) {
-		return d.underLock(ctx, l, before, res)
+		return d.underLock(ctx, l, res)
 	})
 }
 
@@ -60,6 +60,7 @@ type deployment struct {
 	f         fleet
 	secrets   map[string]string
 	revisions map[string]release.Revision // by architecture
+	early     []rollout.Asked             // what others asked for during the push
 }
 
 func planProblem(err error) error {
@@ -90,11 +91,15 @@ func (d *deployment) revision(h *host) release.Revision {
 	return d.revisions[arch]
 }
 
+// alreadyRunning: the revision, and the address and ports that are no part of it.
 func (d *deployment) alreadyRunning(before map[string]rpc.ServiceStatus) bool {
 	for _, h := range d.f {
 		st := before[h.Name]
 		slot := st.Slots[st.Stable]
-		if st.Session != nil || st.Stable == "" || slot.Revision != d.revision(h).ID() || slot.Live.State != "running" {
+		switch {
+		case st.Session != nil, st.Stable == "",
+			slot.Revision != d.revision(h).ID(), slot.Live.State != "running",
+			st.Config != d.p.traffic(), st.Ports != d.p.ports():
 			return false
 		}
 	}
@@ -102,15 +107,19 @@ func (d *deployment) alreadyRunning(before map[string]rpc.ServiceStatus) bool {
 }
 
 // underLock pushes and lets the engine decide.
-func (d *deployment) underLock(ctx context.Context, l *lease, before map[string]rpc.ServiceStatus, res Result) (Result, error) {
+func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Result, error) {
 	if err := d.pushAll(ctx, l); err != nil {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || errors.Is(err, errAborted) {
 			res.State = rollout.Aborted
 		}
 		return res, stopped(ctx, err)
 	}
+	now, err := d.p.statuses(ctx, d.f) // what was seen before the lock may be over
+	if err != nil {
+		return res, stopped(ctx, err)
+	}
 	first := map[string]bool{}
-	for name, st := range before {
+	for name, st := range now {
 		first[name] = st.Stable == ""
 	}
 	engine, err := rollout.New(plan(d.p.Target, first))
@@ -118,6 +127,7 @@ func (d *deployment) underLock(ctx context.Context, l *lease, before map[string]
 		return res, planProblem(err)
 	}
 	dr := newDriver(d.p, d.f, l, task{start: d.start}, d.s, engine)
+	dr.early = d.early
 	return dr.result(dr.drive(ctx), res)
 }
 
@@ -147,18 +157,21 @@ func (d *deployment) pushAll(ctx context.Context, l *lease) error {
 				if ev.Kind == rollout.AskAbort {
 					cancel(errAborted)
 				}
+				d.early = append(d.early, ev)
 			}
 		}
 	}
 }
 
 func (d *deployment) start(h *host) (rpc.Start, error) {
-	t := d.p.Target
 	return rpc.Start{
-		Revision: d.revision(h), Secrets: d.secrets,
-		Ports:   rpc.Ports{Blue: t.Service.Ports.Blue, Green: t.Service.Ports.Green},
-		Traffic: d.p.traffic(), Timeout: t.Service.StartTimeout,
+		Revision: d.revision(h), Secrets: d.secrets, Ports: d.p.ports(),
+		Traffic: d.p.traffic(), Timeout: d.p.Target.Service.StartTimeout,
 	}, nil
+}
+
+func (p *Pipeline) ports() rpc.Ports {
+	return rpc.Ports{Blue: p.Target.Service.Ports.Blue, Green: p.Target.Service.Ports.Green}
 }
 
 func (p *Pipeline) traffic() rpc.TrafficConfig {
@@ -188,6 +201,9 @@ func (p *Pipeline) bundle(ctx context.Context, req DeployRequest, s *story) (*pa
 
 // reach connects the fleet and tells what answers.
 func (p *Pipeline) reach(ctx context.Context, f fleet, s *story) error {
+	for _, h := range f {
+		s.tell(journal.TypeProgress, h.Name, journal.Progress{What: "connect"})
+	}
 	if err := f.connect(ctx, true); err != nil {
 		return err
 	}
@@ -201,10 +217,14 @@ func (p *Pipeline) reach(ctx context.Context, f fleet, s *story) error {
 }
 
 func (p *Pipeline) opening(verb string, r release.Release, f fleet) journal.RunStarted {
+	strategy := p.Target.Rollout.Strategy
+	if verb == "rollback" { // it goes back at once
+		strategy = ""
+	}
 	return journal.RunStarted{
 		Verb: verb, Service: p.Target.Service.Name, Environment: p.Target.Environment,
 		Owner: p.Owner, Address: p.Address, Release: r,
-		Strategy: p.Target.Rollout.Strategy, Hosts: f.names(), Version: p.Version,
+		Strategy: strategy, Hosts: f.names(), Version: p.Version,
 	}
 }
 

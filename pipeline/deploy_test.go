@@ -3,13 +3,18 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-shipper/shipper/config"
+	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/journal"
 	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/rollout"
+	"github.com/go-shipper/shipper/transport"
 )
 
 func TestDeployThenRollBack(t *testing.T) {
@@ -112,12 +117,15 @@ func TestAbortAndLock(t *testing.T) {
 	e := <-ended
 	b.want(e.res, e.err, rollout.Aborted, problem.Aborted)
 	b.stable("1.0.0")
-	if _, err := other.Ask(t.Context(), "abort"); problem.KindOf(err) != problem.Failed || err == nil {
-		t.Errorf("abort with nothing in flight: %v", err)
+	for _, kind := range []string{"abort", "promote"} {
+		res, err := other.Ask(t.Context(), kind)
+		b.want(res, err, rollout.Failed, problem.Failed)
 	}
 }
 
-func TestParkedRunGoesOn(t *testing.T) {
+// parked is a bed with 1.0.0, and a run of 1.1.0 that was left while it paused.
+func parked(t *testing.T) *bed {
+	t.Helper()
 	b := newBed(t)
 	b.steps(config.Step{SetWeight: weight(20)}, config.Step{Pause: forever()})
 	res, err := b.deploy(t.Context(), "1.0.0", nil)
@@ -130,28 +138,22 @@ func TestParkedRunGoesOn(t *testing.T) {
 	}()
 	res, err = b.deploy(ctx, "1.1.0", nil)
 	b.want(res, err, rollout.Paused, problem.Paused)
+	return b
+}
+
+func TestParkedRunGoesOn(t *testing.T) {
+	b := parked(t)
 	if st := b.stable("1.0.0"); st.State != rollout.Paused {
 		t.Errorf("status after parking: %s", st.State)
 	}
-	res, err = b.pipeline().Resume(t.Context(), "promote")
+	res, err := b.pipeline().Resume(t.Context(), "promote")
 	b.want(res, err, rollout.Promoted, 0)
 	b.stable("1.1.0")
 }
 
 func TestParkedRunIsRolledBack(t *testing.T) {
-	b := newBed(t)
-	b.steps(config.Step{SetWeight: weight(20)}, config.Step{Pause: forever()})
-	res, err := b.deploy(t.Context(), "1.0.0", nil)
-	b.want(res, err, rollout.Promoted, 0)
-	b.forget()
-	ctx, interrupt := context.WithCancelCause(t.Context())
-	go func() {
-		b.until(journal.TypePaused)
-		interrupt(errors.New("interrupted"))
-	}()
-	res, err = b.deploy(ctx, "1.1.0", nil)
-	b.want(res, err, rollout.Paused, problem.Paused)
-	res, err = b.pipeline().Rollback(t.Context(), RollbackRequest{})
+	b := parked(t)
+	res, err := b.pipeline().Rollback(t.Context(), RollbackRequest{})
 	b.want(res, err, rollout.RolledBack, 0)
 	if st := b.stable("1.0.0"); st.State == rollout.Paused {
 		t.Error("the parked run is still there")
@@ -202,5 +204,93 @@ func TestRemoveAndPrune(t *testing.T) {
 	}
 	if st := b.stable(""); st.Hosts[0].Status.Known {
 		t.Errorf("the host still knows the service: %+v", st.Hosts[0].Status)
+	}
+}
+
+// Another environment's service is not ours, even if it runs the same.
+func TestAnotherEnvironmentIsRefused(t *testing.T) {
+	b := newBed(t)
+	res, err := b.deploy(t.Context(), "1.0.0", nil)
+	b.want(res, err, rollout.Promoted, 0)
+	b.target.Environment = "other"
+	res, err = b.deploy(t.Context(), "1.0.0", nil)
+	if err == nil || res.State != rollout.Failed || !strings.Contains(err.Error(), `belongs to environment "test"`) {
+		t.Errorf("state %s, %v", res.State, err)
+	}
+	b.target.Environment = "test"
+	if err := b.pipeline().LockAcquire(t.Context(), "closing the books"); err != nil {
+		t.Fatal(err)
+	}
+	b.target.Environment = "other"
+	_, asked := b.pipeline().Ask(t.Context(), "abort")
+	_, looked := b.pipeline().Status(t.Context())
+	for verb, err := range map[string]error{"abort": asked, "status": looked, "lock release": b.pipeline().LockRelease(t.Context()), "remove": b.pipeline().Remove(t.Context())} {
+		if err == nil || !strings.Contains(err.Error(), `belongs to environment "test"`) || problem.KindOf(err) != problem.Failed {
+			t.Errorf("%s: %v", verb, err)
+		}
+	}
+}
+
+// A controller that is refused after its commit has still committed.
+func TestRefusedAfterTheCommit(t *testing.T) {
+	p := &Pipeline{}
+	refused := &rpc.Error{Code: rpc.CodeFenced, Message: "the lease ran out"}
+	for _, tt := range []struct {
+		committed bool
+		end       rollout.State
+		want      rollout.State
+	}{{true, rollout.Promoted, rollout.Promoted}, {true, rollout.Split, rollout.Split}, {false, rollout.Split, rollout.Lost}, {false, rollout.RolledBack, rollout.Lost}} {
+		d := &driver{p: p, f: fleet{newHost(p, config.Host{Name: "web1"})}, fault: map[string]error{"web1": refused}, committed: tt.committed}
+		res, err := d.result(rollout.Command{Verb: rollout.Finish, State: tt.end}, Result{})
+		if res.State != tt.want || (err == nil) != (tt.want == rollout.Promoted) {
+			t.Errorf("%+v: %s, %v", tt, res.State, err)
+		}
+	}
+}
+
+// The same release on another public address is something to do.
+func TestOnlyTheAddressChanges(t *testing.T) {
+	b := newBed(t)
+	b.steps()
+	b.target.Analysis.Signals = nil
+	res, err := b.deploy(t.Context(), "1.0.0", nil)
+	b.want(res, err, rollout.Promoted, 0)
+	old := b.target.Traffic.Listen
+	b.target.Traffic.Listen = fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	res, err = b.deploy(t.Context(), "1.0.0", nil)
+	b.want(res, err, rollout.Promoted, 0)
+	for listen, want := range map[string]bool{old: false, b.target.Traffic.Listen: true} {
+		res, err := http.Get("http://" + listen + "/healthz")
+		if err == nil {
+			res.Body.Close()
+		}
+		if served := err == nil && res.StatusCode == http.StatusOK; served != want {
+			t.Errorf("%s is served: %v, want %v: %v", listen, served, want, err)
+		}
+	}
+}
+
+// A connection that is still there when shipper leaves a host would keep its
+// program in use, and the next renewal install it again.
+func TestRemoveLeavesNoConnectionBehind(t *testing.T) {
+	b := newBed(t)
+	b.steps()
+	b.target.Analysis.Signals = nil
+	res, err := b.deploy(t.Context(), "1.0.0", nil)
+	b.want(res, err, rollout.Promoted, 0)
+	b.target.Rollback.Lease = time.Minute // no renewal ends the connection
+	p := b.pipeline()
+	left := 0
+	p.Leave = func(_ context.Context, _ transport.Conn, h config.Host) error {
+		left++
+		for end := time.Now().Add(2 * time.Second); b.machines[h.Name].open() > 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				return errors.New("a connection is open")
+			}
+		}
+		return nil
+	}
+	if err := p.Remove(t.Context()); err != nil || left != 1 {
+		t.Errorf("left %d hosts, %v", left, err)
 	}
 }

@@ -17,8 +17,9 @@ const (
 	tickEvery  = 250 * time.Millisecond
 	watchEvery = 500 * time.Millisecond
 	// graceAfterSignal is how long an interrupted run may still undo; what is
-	// left then, the hosts do by their leases.
-	graceAfterSignal = 5 * time.Second
+	// left then, the hosts do by their leases. A second of the command line's
+	// own grace remains to tell how it ended.
+	graceAfterSignal = 4 * time.Second
 )
 
 // task is what the driver does on a host: the parts of a run that differ
@@ -42,13 +43,15 @@ type driver struct {
 	hosts  map[string]*worker
 	work   sync.WaitGroup
 	end    rollout.Command // Finish, once it came
+	early  []rollout.Asked // what others asked for before the engine began
 	ask    string          // asked of the engine once the first step began: promote of a parked run
 
 	entered bool // some step began
 
-	mu    sync.Mutex
-	slots map[string]rpc.Started
-	fault map[string]error // what a host failed with, for kind and hint of the result
+	mu        sync.Mutex
+	slots     map[string]rpc.Started
+	committed bool             // on some host
+	fault     map[string]error // what a host failed with, for kind and hint of the result
 }
 
 func newDriver(p *Pipeline, f fleet, l *lease, t task, s *story, e *rollout.Engine) *driver {
@@ -70,6 +73,9 @@ func (d *driver) drive(ctx context.Context) rollout.Command {
 	defer tick.Stop()
 	asked, grace := ctx.Done(), (<-chan time.Time)(nil)
 	d.step(work, rollout.Begin{})
+	for _, ask := range d.early {
+		d.step(work, ask)
+	}
 	for d.end.Verb != rollout.Finish {
 		select {
 		case ev := <-d.events:
@@ -83,10 +89,20 @@ func (d *driver) drive(ctx context.Context) rollout.Command {
 			grace = timer.C
 			d.step(work, rollout.Interrupted{Why: context.Cause(ctx).Error()})
 		case <-grace:
-			return rollout.Command{Verb: rollout.Finish, State: rollout.Aborted, Why: "interrupted; what is left the hosts take back by their leases"}
+			return d.outOfTime()
 		}
 	}
 	return d.end
+}
+
+// outOfTime ends a run that an interruption leaves no time for.
+func (d *driver) outOfTime() rollout.Command {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.committed {
+		return rollout.Command{Verb: rollout.Finish, State: rollout.Split, Why: "interrupted inside the commit round"}
+	}
+	return rollout.Command{Verb: rollout.Finish, State: rollout.Aborted, Why: "interrupted; what is left the hosts take back by their leases"}
 }
 
 func (d *driver) hear(ctx context.Context, ev rollout.Event) {
@@ -174,11 +190,14 @@ func (d *driver) problem() *problem.Error {
 	return nil
 }
 
-// refusedEverywhere reports whether every host has refused this controller: it
-// was away for longer than its lease.
+// refusedEverywhere reports whether every host has refused this controller,
+// and none has committed: it was away for longer than its lease.
 func (d *driver) refusedEverywhere() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.committed {
+		return false
+	}
 	for _, h := range d.f {
 		var r *rpc.Error
 		if !errors.As(d.fault[h.Name], &r) || (r.Code != rpc.CodeFenced && r.Code != rpc.CodeLocked) {
@@ -239,12 +258,12 @@ func (d *driver) watchHost(ctx context.Context, h *host) {
 	defer tick.Stop()
 	for {
 		var c rpc.Counters
-		look, cancel := context.WithTimeout(ctx, 4*watchEvery)
-		err := h.call(look, 0, func(cl *rpc.Client) (err error) {
+		err := h.call(ctx, 0, func(cl *rpc.Client) (err error) {
+			look, cancel := context.WithTimeout(ctx, 4*watchEvery)
+			defer cancel()
 			c, err = cl.Counters(look, rpc.ServiceRef{Service: d.p.Target.Service.Name})
 			return err
 		})
-		cancel()
 		if err == nil {
 			d.sender(ctx)(d.counted(h.Name, c))
 		}

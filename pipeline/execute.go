@@ -147,6 +147,9 @@ func (d *driver) commit(ctx context.Context, h *host) error {
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	d.mu.Lock()
+	d.committed = true
+	d.mu.Unlock()
 	d.story.tell(journal.TypeCommitted, h.Name, journal.Committed{Slot: got.Slot, Release: got.Release, Revision: got.Revision})
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/go-shipper/shipper/transport"
 )
 
-// maxParallel bounds how many hosts are worked on side by side.
+// maxParallel bounds how many hosts are worked on at a time.
 const maxParallel = 16
 
 // fleet is all hosts of the target, in name order.
@@ -22,7 +22,7 @@ type fleet []*host
 func (p *Pipeline) fleet() fleet {
 	var f fleet
 	for _, h := range p.Target.Hosts {
-		f = append(f, &host{Host: h, p: p})
+		f = append(f, newHost(p, h))
 	}
 	slices.SortFunc(f, func(a, b *host) int { return strings.Compare(a.Name, b.Name) })
 	return f
@@ -41,15 +41,23 @@ func (f fleet) connect(ctx context.Context, install bool) error {
 	return reachProblem(f[1:].each(ctx, connect))
 }
 
-// each runs fn for all hosts side by side and joins the errors in name order.
+// each runs fn for all hosts, maxParallel side by side, and joins the errors
+// in name order. It is for what ends: all is for what lasts.
 func (f fleet) each(ctx context.Context, fn func(context.Context, *host) error) error {
-	errs := make([]error, len(f))
 	slots := make(chan struct{}, maxParallel)
+	return f.all(ctx, func(ctx context.Context, h *host) error {
+		slots <- struct{}{}
+		defer func() { <-slots }()
+		return fn(ctx, h)
+	})
+}
+
+// all runs fn for all hosts at once and joins the errors in name order.
+func (f fleet) all(ctx context.Context, fn func(context.Context, *host) error) error {
+	errs := make([]error, len(f))
 	var wg sync.WaitGroup
 	for i, h := range f {
 		wg.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
 			if err := fn(ctx, h); err != nil {
 				errs[i] = &hostError{Host: h.Name, Err: err}
 			}

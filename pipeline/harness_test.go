@@ -53,10 +53,16 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 3 && os.Args[1] == "router" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 		defer stop()
-		if err := router.Run(ctx, guard.DefaultLayout(os.Args[3]).Router()); err != nil {
+		if err := router.New(router.Options{Dir: guard.DefaultLayout(os.Args[3]).Router()}).Run(ctx); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == "idle" {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+		defer stop()
+		<-ctx.Done()
 		return
 	}
 	code := m.Run()
@@ -73,11 +79,35 @@ type machine struct {
 	layout guard.Layout
 	scm    *scm.Processes
 
-	mu   sync.Mutex
-	down bool
+	mu    sync.Mutex
+	down  bool
+	pipes []pipe
 }
 
 func newMachine(t *testing.T, name string) *machine {
+	return newMachineWith(t, name, func(m scm.Manager) scm.Manager { return m })
+}
+
+// newIdleMachine is a host whose instances only seem to listen: two hosts of a
+// fleet have the same ports, and here both are this machine.
+func newIdleMachine(t *testing.T, name string) *machine {
+	return newMachineWith(t, name, func(m scm.Manager) scm.Manager { return idle{m} })
+}
+
+type idle struct{ scm.Manager }
+
+func (m idle) Ensure(ctx context.Context, s scm.Spec) error {
+	self, err := os.Executable()
+	s.Executable, s.Args = self, []string{"idle"}
+	return errors.Join(err, m.Manager.Ensure(ctx, s))
+}
+
+func (m idle) Owns(ctx context.Context, name string, _ int) (bool, error) {
+	st, err := m.Status(ctx, name)
+	return st.State == scm.Running, err
+}
+
+func newMachineWith(t *testing.T, name string, manager func(scm.Manager) scm.Manager) *machine {
 	t.Helper()
 	m := &machine{name: name, root: t.TempDir()}
 	m.layout = guard.DefaultLayout(m.root)
@@ -90,7 +120,7 @@ func newMachine(t *testing.T, name string) *machine {
 		t.Fatal(err)
 	}
 	g, err := guard.NewGuard(guard.Options{
-		Layout: m.layout, SCM: m.scm, Router: router.NewClient(m.layout.Router()),
+		Layout: m.layout, SCM: manager(m.scm), Router: router.NewClient(m.layout.Router()),
 		Executable: self, Args: []string{"--root", m.root}, Version: "test",
 	})
 	if err != nil {
@@ -130,6 +160,9 @@ func (m *machine) Pipe(ctx context.Context, _ string) (transport.Pipe, error) {
 		}
 		conn, err := guard.DialGuard(ctx, m.layout)
 		if err == nil {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.pipes = append(m.pipes, pipe{conn})
 			return pipe{conn}, nil
 		}
 		if ctx.Err() != nil {
@@ -138,10 +171,46 @@ func (m *machine) Pipe(ctx context.Context, _ string) (transport.Pipe, error) {
 	}
 }
 
+// cut takes the host off the network.
 func (m *machine) cut() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.down = true
+	m.breakPipes()
+}
+
+// blink breaks the connections that there are.
+func (m *machine) blink() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.breakPipes()
+}
+
+func (m *machine) breakPipes() {
+	for _, p := range m.pipes {
+		p.Close()
+	}
+	m.pipes = nil
+}
+
+// open counts the connections that there are.
+func (m *machine) open() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := 0
+	for _, p := range m.pipes {
+		if p.SetDeadline(time.Time{}) == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// mend ends a cut.
+func (m *machine) mend() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.down = false
 }
 
 // bed is a host and what is to be shipped to it.
@@ -217,14 +286,20 @@ func (b *bed) emit(r journal.Record) {
 }
 
 // until waits until a record of the type was told.
-func (b *bed) until(kind string) {
+func (b *bed) until(kind string) { b.untilCount(kind, 1) }
+
+func (b *bed) untilCount(kind string, n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for {
+		count := 0
 		for _, r := range b.records {
 			if r.Type == kind {
-				return
+				count++
 			}
+		}
+		if count >= n {
+			return
 		}
 		b.seen.Wait()
 	}

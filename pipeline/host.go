@@ -12,20 +12,29 @@ import (
 	"github.com/go-shipper/shipper/transport"
 )
 
-// redialPause is how long a broken connection rests before the next try.
-const redialPause = 500 * time.Millisecond
+const (
+	// redialPause is how long a broken connection rests before the next try.
+	redialPause = 500 * time.Millisecond
+	// helloTimeout bounds the greeting; a guard may have to be started first.
+	helloTimeout = 90 * time.Second
+)
 
 // host is one machine of the fleet as the controller holds it: a connection
 // that is made anew when it breaks, because every call is idempotent.
 type host struct {
 	config.Host
-	p     *Pipeline
-	hello rpc.HelloReply
-	fence int64
+	p       *Pipeline
+	hello   rpc.HelloReply
+	fence   int64
+	dialing chan struct{} // held while the connection is made anew
 
 	mu     sync.Mutex
 	conn   transport.Conn
 	client *rpc.Client
+}
+
+func newHost(p *Pipeline, h config.Host) *host {
+	return &host{Host: h, p: p, dialing: make(chan struct{}, 1)}
 }
 
 // connect dials, places the helper if install is set, and shakes hands.
@@ -54,6 +63,8 @@ func (p *Pipeline) shake(ctx context.Context, h *host, conn transport.Conn, inst
 	if err != nil {
 		return nil, rpc.HelloReply{}, fmt.Errorf("start bridge: %w", err)
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, helloTimeout, fmt.Errorf("no greeting within %s", helloTimeout))
+	defer cancel()
 	client, hello, err := rpc.Dial(ctx, pipe, rpc.Hello{Protocol: rpc.Protocol, Version: p.Version})
 	if err != nil {
 		return nil, hello, fmt.Errorf("open protocol: %w", errors.Join(err, pipe.Close()))
@@ -70,7 +81,7 @@ func (h *host) call(ctx context.Context, patience time.Duration, fn func(*rpc.Cl
 		if err == nil || !broken(err) || ctx.Err() != nil || h.p.Now().After(deadline) {
 			return err
 		}
-		h.drop()
+		h.giveUp()
 		select {
 		case <-ctx.Done():
 			return err
@@ -80,27 +91,58 @@ func (h *host) call(ctx context.Context, patience time.Duration, fn func(*rpc.Cl
 }
 
 func (h *host) try(ctx context.Context, fn func(*rpc.Client) error) error {
-	h.mu.Lock()
-	client := h.client
-	h.mu.Unlock()
-	if client == nil {
-		if err := h.connect(ctx, false); err != nil {
-			return err
-		}
-		h.mu.Lock()
-		client = h.client
-		h.mu.Unlock()
+	client, err := h.live(ctx)
+	if err != nil {
+		return err
 	}
 	return fn(client)
 }
 
-// drop forgets a broken connection; what it held on the host ends with it.
-func (h *host) drop() {
+// live is a client whose connection has not ended; where it has, the first who
+// asks dials anew, and the others wait for that.
+func (h *host) live(ctx context.Context) (*rpc.Client, error) {
+	select {
+	case h.dialing <- struct{}{}:
+		defer func() { <-h.dialing }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if client := h.current(); client != nil {
+		select {
+		case <-client.Done():
+			h.giveUp()
+		default:
+			return client, nil
+		}
+	}
+	if err := h.connect(ctx, false); err != nil {
+		return nil, err
+	}
+	return h.current(), nil
+}
+
+func (h *host) current() *rpc.Client {
 	h.mu.Lock()
-	conn, client := h.conn, h.client
-	h.conn, h.client = nil, nil
-	h.mu.Unlock()
-	closeBoth(client, conn)
+	defer h.mu.Unlock()
+	return h.client
+}
+
+// drop ends the connection; what it held on the host ends with it.
+func (h *host) drop() { closeBoth(h.take()) }
+
+// giveUp is drop for a connection that is broken: freeing what the host still
+// holds of it may take longer than the next try can wait.
+func (h *host) giveUp() {
+	client, conn := h.take()
+	go closeBoth(client, conn)
+}
+
+func (h *host) take() (*rpc.Client, transport.Conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	client, conn := h.client, h.conn
+	h.client, h.conn = nil, nil
+	return client, conn
 }
 
 func closeBoth(client *rpc.Client, conn transport.Conn) {

@@ -46,13 +46,14 @@ func (l *lease) tell(ctx context.Context, ev rollout.Event) {
 // keep renews one host's lease until ctx ends. A refused renewal, or none for
 // a whole TTL, means that the host has taken itself back.
 func (l *lease) keep(ctx context.Context, main *host) error {
-	own := &line{host: &host{Host: main.Host, p: main.p}}
+	own := &line{host: newHost(main.p, main.Host)}
 	defer own.close()
 	tick := time.NewTicker(l.ttl / 6)
 	defer tick.Stop()
 	heard := l.p.Now()
+	me := main.fenced(l.run)
 	for {
-		err := l.once(ctx, own.or(ctx, main), main.fence)
+		err := l.once(ctx, own.or(ctx, main), &me)
 		var refused *rpc.Error
 		switch {
 		case err == nil:
@@ -74,19 +75,21 @@ func (l *lease) keep(ctx context.Context, main *host) error {
 	}
 }
 
-// once is one renewal within a third of the TTL; what others asked becomes events.
-func (l *lease) once(ctx context.Context, h *host, fence int64) error {
+// once is one renewal within a third of the TTL; what others asked becomes
+// events, each once: me remembers the last one, whatever connection brought it.
+func (l *lease) once(ctx context.Context, h *host, me *rpc.Fenced) error {
 	limited, cancel := context.WithTimeout(ctx, l.ttl/3)
 	defer cancel()
 	var reply rpc.Renewed
 	err := h.try(limited, func(c *rpc.Client) (err error) {
-		reply, err = c.Renew(limited, rpc.Fenced{Service: l.p.Target.Service.Name, Run: l.run, Fence: fence})
+		reply, err = c.Renew(limited, *me)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	for _, a := range reply.Requests {
+		me.Seen = a.Seq
 		l.tell(ctx, rollout.Asked{Kind: a.Kind, By: a.By})
 	}
 	return nil
@@ -130,7 +133,7 @@ func (l *line) drop() {
 	defer l.mu.Unlock()
 	if l.up {
 		l.up = false
-		l.host.drop()
+		l.host.giveUp()
 	}
 }
 

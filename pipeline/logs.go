@@ -31,7 +31,7 @@ func (p *Pipeline) Logs(ctx context.Context, w io.Writer, name string, lines int
 		return err
 	}
 	var mu sync.Mutex
-	err := f.each(ctx, func(ctx context.Context, h *host) error {
+	err := f.all(ctx, func(ctx context.Context, h *host) error {
 		prefix := ""
 		if len(f) > 1 {
 			prefix = h.Name + " | "

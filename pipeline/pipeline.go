@@ -73,6 +73,7 @@ type FleetStatus struct {
 	State  rollout.State   // Running, Paused, Promoted …; Lost, Split
 	Stable release.Release // zero where the hosts differ or have none
 	Run    string
+	Verb   string // of Run
 	Why    string
 	Behind []string // hosts not on Stable
 	Hosts  []HostStatus

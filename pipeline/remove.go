@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -32,7 +33,9 @@ func (p *Pipeline) Prune(ctx context.Context, dryRun bool) (map[string]rpc.Prune
 // Remove takes the service off all hosts without a trace; where it was the
 // last one, shipper goes as well.
 func (p *Pipeline) Remove(ctx context.Context) error {
-	return p.locked(ctx, removing, func(ctx context.Context, h *host, run string) error {
+	var mu sync.Mutex
+	var empty fleet
+	err := p.locked(ctx, removing, func(ctx context.Context, h *host, run string) error {
 		var left []string
 		err := h.call(ctx, 0, func(c *rpc.Client) (err error) {
 			if err = c.Remove(ctx, rpc.Remove{Fenced: h.fenced(run)}); err == nil {
@@ -40,11 +43,16 @@ func (p *Pipeline) Remove(ctx context.Context) error {
 			}
 			return err
 		})
-		if err != nil || len(left) > 0 {
-			return err
+		if err == nil && len(left) == 0 {
+			mu.Lock()
+			defer mu.Unlock()
+			empty = append(empty, h)
 		}
-		return h.leave(ctx)
+		return err
 	})
+	// Not before the renewals ended: they would bring the program back.
+	gone := empty.each(ctx, func(ctx context.Context, h *host) error { return h.leave(ctx) })
+	return cmp.Or(err, remoteProblem(gone, removing))
 }
 
 // leave ends the bridge first: it runs from the folder that goes.

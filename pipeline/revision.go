@@ -69,7 +69,8 @@ func (p *Pipeline) secrets() (map[string]string, error) {
 	for _, name := range slices.Sorted(maps.Keys(p.Target.Service.Secrets)) {
 		v, err := config.Resolve(p.Target.Service.Secrets[name], os.LookupEnv, os.ReadFile)
 		if err != nil {
-			return nil, problem.Wrap(problem.Usage, err, "resolve secret "+name, "")
+			return nil, problem.Wrap(problem.Usage, err, "resolve secret "+name,
+				"secrets are resolved where shipper runs; service.secrets in "+p.Target.Path+" names them")
 		}
 		out[name] = v
 	}

@@ -89,7 +89,7 @@ func (h *host) end(ctx context.Context, s *story, why string) error {
 func (p *Pipeline) flip(f fleet) rollout.Plan {
 	return rollout.Plan{
 		Strategy: rollout.BlueGreen, Batches: [][]string{f.names()},
-		ProgressDeadline: p.Target.Rollout.ProgressDeadline,
+		ProgressDeadline: p.Target.Rollout.ProgressDeadline, NoEvidence: true,
 	}
 }
 
@@ -97,8 +97,7 @@ func (p *Pipeline) startKept(revision release.Digest, r release.Release) rpc.Sta
 	t := p.Target
 	return rpc.Start{
 		Revision: release.Revision{Service: t.Service.Name, Release: r}, Kept: revision,
-		Ports:   rpc.Ports{Blue: t.Service.Ports.Blue, Green: t.Service.Ports.Green},
-		Traffic: p.traffic(), Timeout: t.Service.StartTimeout,
+		Ports: p.ports(), Traffic: p.traffic(), Timeout: t.Service.StartTimeout,
 	}
 }
 
@@ -151,7 +150,7 @@ func (p *Pipeline) Resume(ctx context.Context, kind string) (Result, error) {
 	now := fleetStatus(hosts)
 	left, err := p.leftOver(ctx, f, hosts, now)
 	if err != nil {
-		return Result{State: now.State, Run: now.Run, Release: now.Stable}, err
+		return Result{State: rollout.Failed, Release: now.Stable}, err
 	}
 	s := newStory(left.run, p.Now, p.Emit)
 	s.seq = left.seq

@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/journal"
 	"github.com/go-shipper/shipper/rollout"
 )
 
@@ -94,13 +96,29 @@ func (h *host) hand(ctx context.Context, s *story, i int) int {
 	if len(records) == 0 {
 		return i
 	}
+	err := h.append(ctx, s.run, records)
+	var refused *rpc.Error
+	switch {
+	case err == nil:
+		return i + len(records)
+	case !errors.As(err, &refused):
+		return i
+	case len(records) == 1:
+		return i + 1 // it never will be taken: those behind it may
+	}
+	for _, r := range records {
+		if err := h.append(ctx, s.run, []journal.Record{r}); err != nil && !errors.As(err, &refused) {
+			return i
+		}
+		i++
+	}
+	return i
+}
+
+func (h *host) append(ctx context.Context, run string, records []journal.Record) error {
 	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
 	defer cancel()
-	err := h.call(ctx, 0, func(c *rpc.Client) error {
-		return c.Append(ctx, rpc.Append{Service: h.p.Target.Service.Name, Run: s.run, Records: records})
+	return h.call(ctx, 0, func(c *rpc.Client) error {
+		return c.Append(ctx, rpc.Append{Service: h.p.Target.Service.Name, Run: run, Records: records})
 	})
-	if err != nil {
-		return i
-	}
-	return i + len(records)
 }

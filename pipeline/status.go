@@ -52,6 +52,10 @@ func (h *host) status(ctx context.Context) (rpc.ServiceStatus, error) {
 	if isBare(err) {
 		return rpc.ServiceStatus{Service: h.p.Target.Service.Name}, nil
 	}
+	if mine := h.p.Target.Environment; err == nil && st.Environment != "" && st.Environment != mine {
+		return st, rpc.Errorf(rpc.CodeConflict, "name the other environment with --env, or choose another service name for one of them",
+			"service %s belongs to environment %q on this host, not to %q", st.Service, st.Environment, mine)
+	}
 	return st, err
 }
 

@@ -32,12 +32,10 @@ func (s Slot) Service(name string) string { return name + "-" + string(s) }
 // Role says what a slot is for at the moment; slots keep their colour, roles move.
 type Role string
 
-// Roles of canary and of blue-green runs.
+// Roles.
 const (
-	Stable  Role = "stable"
-	Canary  Role = "canary"
-	Active  Role = "active"
-	Preview Role = "preview"
+	Stable Role = "stable"
+	Canary Role = "canary"
 )
 
 // Weight is a share of traffic in basis points: 0 … 10000.

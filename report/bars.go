@@ -38,6 +38,8 @@ func (b *bars) read(r journal.Record) {
 		}
 	case journal.TypeBuild:
 		b.end("build", "")
+	case journal.TypeHost:
+		b.end("connect", r.Host)
 	case journal.TypePush:
 		b.end("push", r.Host)
 	case journal.TypeStep:
@@ -98,16 +100,25 @@ func (b *bars) lines(now time.Time) []string {
 
 func (u bar) line(now time.Time) string {
 	head := fmt.Sprintf("       %s  %s", pad(u.what, labelWidth), u.host)
-	if u.total <= 0 || u.what != "push" { // nobody knows how long a build takes
+	if u.total <= 0 || u.what != "push" { // nobody knows how long a build or a handshake takes
 		return fmt.Sprintf("%s %s %s", strings.TrimRight(head, " "), spinner(now), span(now.Sub(u.began)))
 	}
 	text := fmt.Sprintf("%s %s %s of %s", head, gauge(u.done, u.total), bytes(u.done), bytes(u.total))
 	took := u.last.Sub(u.began).Seconds()
 	if r := rate(u.done, took); r != "" {
 		left := seconds(took * float64(u.total-u.done) / float64(u.done))
-		text += fmt.Sprintf(", %s, %s left", r, span(left.Round(time.Second)))
+		text += fmt.Sprintf(", %s", r) + remaining(", ", left)
 	}
 	return text
+}
+
+// remaining says nothing about the last moment.
+func remaining(before string, left time.Duration) string {
+	left = left.Round(time.Second)
+	if left <= 0 {
+		return ""
+	}
+	return before + span(left) + " left"
 }
 
 func (s stepBar) line(now time.Time) string {
@@ -116,8 +127,7 @@ func (s stepBar) line(now time.Time) string {
 	if s.length <= 0 {
 		return fmt.Sprintf("%s %s %s", head, spinner(now), span(took))
 	}
-	left := max(s.length-took, 0).Round(time.Second)
-	return fmt.Sprintf("%s %s %s left", head, gauge(int64(min(took, s.length)), int64(s.length)), span(left))
+	return head + " " + gauge(int64(min(took, s.length)), int64(s.length)) + remaining(" ", s.length-took)
 }
 
 const gaugeWidth = 20

@@ -43,7 +43,7 @@ func (s *story) line(r journal.Record) (said, bool) {
 	case journal.TypeBuild:
 		return built(decode[journal.Build](r)), true
 	case journal.TypeHost:
-		return connected(decode[journal.HostInfo](r)), true
+		return connected(r.Host, decode[journal.HostInfo](r)), true
 	case journal.TypePush:
 		return pushed(decode[journal.Push](r)), true
 	case journal.TypeStarted:
@@ -130,10 +130,11 @@ func built(d journal.Build) said {
 	return said{"build", text + ", " + span(seconds(d.Seconds)), plain}
 }
 
-func connected(d journal.HostInfo) said {
+// connected tells what answers; its own name only where it is another than ours.
+func connected(host string, d journal.HostInfo) said {
 	var parts []string
 	for _, s := range []string{d.Hostname, d.OS, d.Arch} {
-		if s != "" {
+		if s != "" && !strings.EqualFold(s, host) {
 			parts = append(parts, clean(s))
 		}
 	}
@@ -206,9 +207,10 @@ func (s *story) measured(d journal.Measurement) (said, bool) {
 }
 
 // evidence is the reason of a measurement, or its numbers where it has none.
+// The label names the signal already.
 func evidence(d journal.Measurement) string {
 	if d.Why != "" {
-		return clean(d.Why)
+		return strings.TrimPrefix(clean(d.Why), clean(d.Signal)+" ")
 	}
 	return "canary " + arm(d.Canary) + ", stable " + arm(d.Stable)
 }
@@ -229,18 +231,21 @@ func moodOf(outcome string) mood {
 	return plain
 }
 
+// judged tells a verdict. The reason of a failed one ends with where and when
+// by itself: "… → Failed at step 2/6, 5 s after first traffic".
 func judged(d journal.Verdict) said {
 	text := strings.ToUpper(clean(d.Outcome))
 	if d.Why != "" {
 		text += ": " + clean(d.Why)
 	}
-	if d.Step != "" && !strings.Contains(d.Why, d.Step) {
+	whole := strings.Contains(d.Why, "→ "+d.Outcome)
+	if d.Step != "" && !whole {
 		text += ", at " + clean(d.Step)
 	}
-	if d.Elapsed > 0 {
+	if d.Elapsed > 0 && !whole {
 		text += fmt.Sprintf(", %s after the first traffic", span(seconds(d.Elapsed)))
 	}
-	if d.Evidence != "" {
+	if d.Evidence != "" && d.Evidence != "none" { // the reason says so
 		text += ", evidence: " + clean(d.Evidence)
 	}
 	return said{"verdict", text, moodOf(d.Outcome)}

@@ -90,8 +90,8 @@ func goodEnd() []journal.Record {
 
 func badEnd() []journal.Record {
 	return append(beginning(),
-		told(22, journal.TypeMeasurement, "", journal.Measurement{Signal: "errors", Outcome: "Failed", Why: "5xx canary 3.1 % (31/1000) vs stable 0.2 % (6/3000), rule ≤ stable + 1 pp"}),
-		told(22, journal.TypeVerdict, "", journal.Verdict{Outcome: "Failed", Signal: "errors", Why: "5xx canary 3.1 % (31/1000) vs stable 0.2 % (6/3000), rule ≤ stable + 1 pp", Step: "step 2/6", Elapsed: 9.9}),
+		told(22, journal.TypeMeasurement, "", journal.Measurement{Signal: "errors", Outcome: "Failed", Why: "errors canary 3.1 % (31/1000) vs stable 0.2 % (6/3000), rule ≤ stable + 1 pp"}),
+		told(22, journal.TypeVerdict, "", journal.Verdict{Outcome: "Failed", Signal: "errors", Why: "errors canary 3.1 % (31/1000) vs stable 0.2 % (6/3000), rule ≤ stable + 1 pp → Failed at step 2/6, 10 s after first traffic", Step: "step 2/6", Elapsed: 9.9}),
 		told(22.1, journal.TypeUndone, "web1", journal.Undone{By: "controller", Why: "signal", Release: v1, Millis: 84}),
 		told(22.1, journal.TypeUndone, "web2-long", journal.Undone{By: "guard", Why: "signal", Release: v1, Millis: 120}),
 		told(22.5, journal.TypeWarning, "web2-long", journal.Note{Text: "service said:\nEvil\x1b[2J"}),

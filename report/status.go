@@ -85,11 +85,11 @@ func hostRows(w io.Writer, host string, d journal.ServiceState) {
 		if !ok {
 			continue
 		}
-		colour := string(slot)
+		label := string(slot)
 		if slot == d.Stable {
-			colour += " *"
+			label += " *"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", host, colour, slotRelease(s), slotService(slot, s, d), traffic(slot, s, d), port(s.Port))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", host, label, slotRelease(s), slotService(slot, s, d), traffic(slot, s, d), port(s.Port))
 		host = ""
 	}
 	if host != "" {
@@ -200,7 +200,7 @@ func runText(r journal.RunState, now time.Time) string {
 		text += " (" + clean(r.Phase) + ")"
 	}
 	if !r.Since.IsZero() {
-		text += " since " + ago(now, r.Since)
+		text += ", begun " + ago(now, r.Since)
 	}
 	if r.Why != "" {
 		text += ": " + clean(r.Why)

@@ -25,6 +25,7 @@ type HostView struct {
 // RunView is how the latest run stands on a host.
 type RunView struct {
 	ID        string
+	Verb      string
 	State     State // Lost: the host itself went back, its controller was gone
 	Committed bool  // this host made the run's release stable
 	Release   release.Release
@@ -44,6 +45,7 @@ type Kept struct {
 type FleetView struct {
 	State  State           // empty: no host knows a run
 	Run    string          // the run that State is about
+	Verb   string          // of that run
 	Stable release.Release // what the fleet is meant to run; zero: nothing
 	Behind []string        // hosts that run something else, or did not answer
 	Why    string
@@ -60,6 +62,9 @@ func Fleet(hosts []HostView) FleetView {
 		if h.Err == nil && run != "" && h.Run.ID == run {
 			told = append(told, h)
 		}
+	}
+	if len(told) > 0 {
+		f.Verb = told[0].Run.Verb
 	}
 	f.State, f.Why = fleetState(told)
 	f.Stable = reference(hosts, f)
@@ -97,6 +102,9 @@ func fleetState(told []HostView) (State, string) {
 		if len(open) > 0 {
 			return Split, fmt.Sprintf("committed on %s, not on %s", strings.Join(done, ", "), strings.Join(open, ", "))
 		}
+		if h, ok := find(told, HostView.wentBack); ok {
+			return RolledBack, h.Run.Why
+		}
 		return Promoted, told[0].Run.Why
 	}
 	for _, s := range []State{Running, Split, Paused, Failed, RolledBack, Aborted, Lost} {
@@ -106,6 +114,9 @@ func fleetState(told []HostView) (State, string) {
 	}
 	return told[0].Run.State, told[0].Run.Why
 }
+
+// wentBack reports whether a rollback ended here as it should.
+func (h HostView) wentBack() bool { return h.Run.Verb == "rollback" && h.Run.State == RolledBack }
 
 // ended turns a state that hosts recorded into the fleet's.
 func ended(s State, h HostView, told []HostView) (State, string) {
@@ -125,12 +136,15 @@ func ended(s State, h HostView, told []HostView) (State, string) {
 	return s, why
 }
 
-// split sorts hosts by whether they committed the run.
+// split sorts hosts by whether they committed the run. A rollback only ends on
+// the hosts of a split run that never left the release it goes back to.
 func split(told []HostView) (done, open []string) {
 	for _, h := range told {
-		if h.Run.Committed {
+		switch {
+		case h.Run.Committed:
 			done = append(done, h.Host)
-		} else {
+		case h.wentBack():
+		default:
 			open = append(open, h.Host)
 		}
 	}
@@ -140,8 +154,8 @@ func split(told []HostView) (done, open []string) {
 // reference is the release the fleet is meant to run: the promoted one, else
 // the one that most hosts run; the first host's where that is a tie.
 func reference(hosts []HostView, f FleetView) release.Release {
-	if f.State == Promoted {
-		if h, ok := find(hosts, func(h HostView) bool { return h.Err == nil && h.Run.ID == f.Run }); ok {
+	if f.State == Promoted || f.State == RolledBack {
+		if h, ok := find(hosts, func(h HostView) bool { return h.Err == nil && h.Run.ID == f.Run && h.Run.Committed }); ok {
 			return h.Run.Release
 		}
 	}

@@ -68,7 +68,7 @@ func refuse(exit int, hint, format string, args ...any) Decision {
 
 // endRun ends what a parked or lost run left over.
 func endRun(hosts []HostView, fleet FleetView) Decision {
-	d := Decision{Why: fmt.Sprintf("run %s is %s: it ends, stable stays", fleet.Run, fleet.State), Moves: map[string]HostMove{}, Target: fleet.Stable}
+	d := Decision{Why: fmt.Sprintf("ended while %s, stable was not touched", strings.ToLower(string(fleet.State))), Moves: map[string]HostMove{}, Target: fleet.Stable}
 	for _, h := range hosts {
 		d.Moves[h.Host] = HostMove{Move: Stay, Release: h.Stable, Revision: h.Revision}
 		if h.Run.ID == fleet.Run {
@@ -111,6 +111,10 @@ func goBack(hosts []HostView, to string) Decision {
 	d.Target = kept.Release
 	moved := false
 	for _, h := range hosts {
+		if h.Stable.IsZero() { // it was added since, and never had a release
+			d.Moves[h.Host] = HostMove{Move: Stay}
+			continue
+		}
 		here, ok := sameOn(h, kept)
 		if !ok {
 			return pruned(h, kept.Release.Version)

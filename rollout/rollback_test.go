@@ -48,6 +48,22 @@ func (h HostView) ran(version string, s State) HostView {
 	return h
 }
 
+// by names the verb of the latest run, begun when others of that name were.
+func (h HostView) by(verb string) HostView {
+	h.Run.Verb, h.Run.ID, h.Run.Since = verb, "back", day.AddDate(0, 2, 0)
+	return h
+}
+
+// back is the host after a rollback that committed here, or ended here what
+// was left over of another run.
+func (h HostView) back(committed bool) HostView {
+	h.Run = RunView{State: RolledBack, Committed: committed}
+	if committed {
+		h.Run.Release = h.Stable
+	}
+	return h.by("rollback")
+}
+
 func TestDecideRollback(t *testing.T) {
 	never := HostView{Host: "b"}
 	alive := on("b", "1.0.0").ran("2.0.0", Running)
@@ -69,7 +85,7 @@ func TestDecideRollback(t *testing.T) {
 		{name: "run alive", hosts: []HostView{on("a", "1.0.0"), alive}, exit: 6, why: "run run-2.0.0 is alive on b", hint: "shipper abort"},
 		{name: "parked", hosts: []HostView{on("a", "0.9.0", "1.0.0").ran("2.0.0", Paused), on("b", "1.0.0").ran("2.0.0", Paused)}, moves: "a:end/1.0.0 b:end/1.0.0", target: "1.0.0"},
 		{name: "parked first deploy", hosts: []HostView{HostView{Host: "a"}.ran("1.0.0", Paused)}, moves: "a:end/"},
-		{name: "lost", hosts: []HostView{on("a", "0.9.0", "1.0.0").ran("2.0.0", Lost), on("b", "1.0.0").ran("2.0.0", Running)}, moves: "a:end/1.0.0 b:end/1.0.0", target: "1.0.0", why: "Lost"},
+		{name: "lost", hosts: []HostView{on("a", "0.9.0", "1.0.0").ran("2.0.0", Lost), on("b", "1.0.0").ran("2.0.0", Running)}, moves: "a:end/1.0.0 b:end/1.0.0", target: "1.0.0", why: "lost"},
 		{name: "lost before it reached all", hosts: []HostView{on("a", "1.0.0").ran("2.0.0", Lost), on("b", "1.0.0")}, moves: "a:end/1.0.0 b:stay/1.0.0", target: "1.0.0"},
 		{name: "split", hosts: []HostView{on("a", "1.0.0", "2.0.0").warm("1.0.0"), on("b", "1.0.0").ran("2.0.0", Lost)}, target: "1.0.0", moves: "a:flip/1.0.0 b:end/1.0.0"},
 		{name: "committed, warm", hosts: []HostView{on("a", "1.0.0", "2.0.0").warm("1.0.0"), on("b", "1.0.0", "2.0.0").warm("1.0.0")}, moves: "a:flip/1.0.0 b:flip/1.0.0", target: "1.0.0"},
@@ -85,6 +101,7 @@ func TestDecideRollback(t *testing.T) {
 		{name: "to what runs already", hosts: []HostView{on("a", "1.0.0", "2.0.0")}, to: "2.0.0", moves: "a:stay/2.0.0", target: "2.0.0", why: "already running"},
 		{name: "one host is there already", hosts: []HostView{on("a", "1.0.0", "2.0.0"), on("b", "1.0.0")}, moves: "a:start/1.0.0 b:stay/1.0.0", target: "1.0.0"},
 		{name: "a host does not answer", hosts: []HostView{on("a", "1.0.0", "2.0.0"), silent}, exit: 7, why: "b: no route"},
+		{name: "a new host has nothing yet", hosts: []HostView{on("a", "1.0.0", "2.0.0"), never}, moves: "a:start/1.0.0 b:stay/", target: "1.0.0"},
 		{name: "no hosts", exit: 1, why: "no hosts"},
 	}
 	for _, tt := range tests {
@@ -156,6 +173,8 @@ func TestFleet(t *testing.T) {
 		{"a host that missed the run", []HostView{on("a", "1.0.0").ran("2.0.0", RolledBack), on("b", "1.0.0").ran("1.5.0", Lost)}, RolledBack, "1.0.0", nil, "because"},
 		{"aborted", []HostView{on("a", "1.0.0").ran("2.0.0", Aborted)}, Aborted, "1.0.0", nil, "because"},
 		{"failed first deploy", []HostView{HostView{Host: "a"}.ran("1.0.0", Failed)}, Failed, "", nil, "because"},
+		{"split that was rolled back", []HostView{on("a", "1.0.0", "2.0.0", "1.0.0").back(true), on("b", "1.0.0").back(false)}, RolledBack, "1.0.0", nil, ""},
+		{"rollback that lost a host in its commit round", []HostView{on("a", "1.0.0", "2.0.0", "1.0.0").back(true), on("b", "1.0.0", "2.0.0").ran("1.0.0", Lost).by("rollback")}, Split, "1.0.0", []string{"b"}, "committed on a, not on b"},
 		{"split", []HostView{on("a", "1.0.0", "2.0.0"), on("b", "1.0.0").ran("2.0.0", Lost), on("d", "1.0.0").ran("2.0.0", Lost)}, Split, "1.0.0", []string{"a"}, "committed on a, not on b, d"},
 	}
 	for _, tt := range tests {

@@ -101,6 +101,7 @@ type Plan struct {
 	Signals          []Signal
 	MinRequests      int64    // of the canary, per step, before a signal can pass; 0: analysis.DefaultMinRequests
 	OnInsufficient   string   // pause | extend | fail | promoteWithoutEvidence; empty: pause
+	NoEvidence       bool     // nothing is judged and nothing to be proven: a way back
 	NoRollback       bool     // rollback.auto: false: freeze instead of going back
 	Scope            string   // fleet | batch | host; empty: fleet
 	From             Position // takes a parked run on from here; zero: from the beginning

@@ -207,7 +207,7 @@ func TestStatus(t *testing.T) {
 	}{
 		{"fine", pipeline.FleetStatus{State: rollout.Promoted, Stable: v1, Hosts: []pipeline.HostStatus{web1}}, 0, []string{"orders in prod: promoted, stable is 1.0.0", "blue *"}},
 		{"behind", pipeline.FleetStatus{State: rollout.Split, Behind: []string{"web2"}, Hosts: []pipeline.HostStatus{web1, web2}}, 9, []string{"web2: behind"}},
-		{"silent", pipeline.FleetStatus{State: rollout.Promoted, Stable: v1, Hosts: []pipeline.HostStatus{web1, silent}}, 7, []string{"no answer: no route"}},
+		{"silent", pipeline.FleetStatus{State: rollout.Promoted, Stable: v1, Behind: []string{"web2"}, Hosts: []pipeline.HostStatus{web1, silent}}, 7, []string{"no answer: no route"}},
 		{"rolled back", pipeline.FleetStatus{State: rollout.RolledBack, Stable: v1, Hosts: []pipeline.HostStatus{web1}}, 0, []string{"rolled back"}},
 	} {
 		out, errs, exit := shipper(t, &scripted{status: []pipeline.FleetStatus{c.st}}, "status")
@@ -233,6 +233,10 @@ func TestStatusWatchesUntilTheEnd(t *testing.T) {
 		if _, errs, exit := shipper(t, hosts, "status", "--watch"); exit != want {
 			t.Errorf("%s: exit %d, want %d\n%s", state, exit, want, errs)
 		}
+	}
+	back := &scripted{status: []pipeline.FleetStatus{going, {State: rollout.RolledBack, Run: "r", Verb: "rollback"}}}
+	if _, errs, exit := shipper(t, back, "status", "--watch"); exit != 0 {
+		t.Errorf("a rollback that did what it should: exit %d\n%s", exit, errs)
 	}
 	_, errs, exit := shipper(t, &scripted{status: []pipeline.FleetStatus{going}}, "status", "--watch", "--timeout", "1ms")
 	if exit != 1 || !strings.Contains(errs, "no end within 1ms") {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 
 	"github.com/urfave/cli/v2"
@@ -27,8 +28,17 @@ func (p *program) demo(c *cli.Context) (pipeline.Result, error) {
 	if err != nil {
 		return pipeline.Result{State: rollout.Failed}, problem.Wrap(problem.Failed, err, "find this program", "")
 	}
+	p.told.expect(nil)
 	err = demo.Run(c.Context, demo.Options{Shipper: self, Keep: c.Bool("keep"), Out: p.stderr, Show: p.told.emit})
-	if err != nil {
+	return demoEnded(c.Context, err)
+}
+
+// demoEnded tells a person's Ctrl-C from a story that went otherwise.
+func demoEnded(ctx context.Context, err error) (pipeline.Result, error) {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return pipeline.Result{State: rollout.Aborted}, context.Cause(ctx)
+	case err != nil:
 		return pipeline.Result{State: rollout.Failed}, problem.Wrap(problem.Failed, err, "demo", "")
 	}
 	return pipeline.Result{State: rollout.Promoted}, nil

@@ -46,6 +46,9 @@ func labUp(c *cli.Context) error {
 	if err := labArgs(c, 0); err != nil {
 		return err
 	}
+	if c.Int("hosts") < 1 {
+		return problem.New(problem.Usage, "ask for 1 to 100", "a lab of %d hosts is not possible", c.Int("hosts"))
+	}
 	say := func(line string) { fmt.Fprintln(c.App.ErrWriter, line) }
 	l, err := lab.Up(c.Context, lab.Options{Name: c.String("name"), Hosts: c.Int("hosts"), Log: say})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-shipper/shipper/journal"
 	"github.com/go-shipper/shipper/pipeline"
+	"github.com/go-shipper/shipper/problem"
 )
 
 func (p *program) logsCommand() *cli.Command {
@@ -24,6 +25,9 @@ func (p *program) logsCommand() *cli.Command {
 }
 
 func (p *program) logs(c *cli.Context, run verbs) (pipeline.Result, error) {
+	if c.Int("lines") < 0 {
+		return pipeline.Result{}, problem.New(problem.Usage, "0 or more; `--follow` tells what comes", "logs: %d lines are not possible", c.Int("lines"))
+	}
 	return pipeline.Result{}, run.Logs(c.Context, p.asked(), c.String("host"), c.Int("lines"), c.Bool("follow"))
 }
 

@@ -1,6 +1,10 @@
 package main
 
-import "os"
+import (
+	"cmp"
+	"os"
+	"os/user"
+)
 
 // address says from where this runs: the CI job, where there is one.
 func address() string {
@@ -13,13 +17,13 @@ func address() string {
 
 // owner says who runs this, for locks and journals.
 func owner() string {
-	user := os.Getenv("USER")
-	if user == "" {
-		user = os.Getenv("USERNAME")
+	name := cmp.Or(os.Getenv("USER"), os.Getenv("USERNAME"))
+	if known, err := user.Current(); name == "" && err == nil { // cron and containers set neither
+		name = known.Username
 	}
 	machine, err := os.Hostname()
 	if err != nil {
 		machine = "unknown"
 	}
-	return user + "@" + machine
+	return name + "@" + machine
 }

@@ -168,7 +168,7 @@ func (t *teller) finish(verb string, result pipeline.Result, err error) int {
 	if err != nil {
 		data.Error, data.Hint = err.Error(), hintOf(err)
 	}
-	if data.Run == "" {
+	if data.Run == "" && verb != "demo" { // it tells several runs and is none
 		data.Run = t.run
 	}
 	r := newRecord(journal.TypeResult, "", data)

@@ -67,20 +67,29 @@ func result(st pipeline.FleetStatus) pipeline.Result {
 // standing is an error if some host is not where it should be, or cannot
 // say: silence is not success.
 func standing(st pipeline.FleetStatus) error {
-	if len(st.Behind) > 0 || st.State == rollout.Split {
-		return problem.New(problem.Behind, "`shipper resume` goes on with the run, `shipper rollback` takes the rest back",
-			"not on the reported release: %s", list(st.Behind))
-	}
+	var silent error
+	behind := slices.Clone(st.Behind)
 	for _, h := range st.Hosts {
-		if h.Err != nil {
-			return problem.Wrap(problem.Unreachable, h.Err, "ask "+h.Host, hintOf(h.Err))
+		if h.Err == nil {
+			continue
+		}
+		behind = slices.DeleteFunc(behind, func(name string) bool { return name == h.Host }) // nobody knows
+		if silent == nil {
+			silent = problem.Wrap(problem.Unreachable, h.Err, "ask "+h.Host, hintOf(h.Err))
 		}
 	}
-	return nil
+	if len(behind) > 0 || st.State == rollout.Split {
+		return problem.New(problem.Behind, "`shipper resume` goes on with the run, `shipper rollback` takes the rest back",
+			"not on the reported release: %s", list(behind))
+	}
+	return silent
 }
 
 // outcome is how the run ended that status --watch waited for.
 func outcome(st pipeline.FleetStatus) error {
+	if st.Verb == "rollback" && st.State == rollout.RolledBack {
+		return nil // as it should
+	}
 	switch st.State {
 	case rollout.Paused:
 		return problem.New(problem.Paused, "`shipper promote` goes on, `shipper abort` goes back", "run %s is paused: %s", st.Run, st.Why)

@@ -56,12 +56,6 @@ type Generator struct {
 	report Report
 }
 
-// Run sends requests until ctx ends, waits for the answers to all of them,
-// and reports.
-func Run(ctx context.Context, o Options) *Report {
-	return Start(ctx, o).Wait()
-}
-
 // Start begins to send. The rate does not depend on the answers: what is slow
 // makes more requests wait side by side, up to one per client; beyond that
 // requests start late, which the report counts.

@@ -187,7 +187,7 @@ func (r Report) String() string {
 	})
 	for _, key := range keys {
 		c := rows[key]
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\n", orDash(key.Version), orDash(key.Slot), c.OK, c.Failed, c.Slowest.Round(time.Millisecond))
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\n", orDash(key.Version), orDash(key.Slot), c.OK, c.Failed, fmt.Sprintf("%d ms", c.Slowest.Milliseconds()))
 	}
 	w.Flush()
 	fmt.Fprintf(&out, "sent %d, refused %d, cut %d, timed out %d, lost otherwise %d\n", r.Sent(),

@@ -30,8 +30,9 @@ var ErrForeign = errors.New("not owned by the system or its administrators")
 // EnsureRoot creates path (its parent must exist or be creatable) for SYSTEM
 // and Administrators only, or protects it again if it exists. A root, parent
 // or direct child that is a reparse point, and a root or child that somebody
-// else owns, is refused with ErrForeign.
-func EnsureRoot(path string) error {
+// else owns, is refused with ErrForeign. tenants are accounts that were granted
+// to write there: what lies in the folder may be theirs.
+func EnsureRoot(path string, tenants ...string) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return fmt.Errorf("protect folder: %w", err)
@@ -39,15 +40,7 @@ func EnsureRoot(path string) error {
 	if err := ensureRoot(path); err != nil {
 		return fmt.Errorf("protect folder %s: %w", path, err)
 	}
-	return checkChildren(path)
-}
-
-// Check refuses a path that is a reparse point or owned by somebody else.
-func Check(path string) error {
-	if err := check(path); err != nil {
-		return fmt.Errorf("check %s: %w", path, err)
-	}
-	return nil
+	return checkChildren(path, tenants)
 }
 
 // Grant adds account's access to the folder or file, inherited by what lies
@@ -86,11 +79,12 @@ func Replace(from, to string) error {
 	return nil
 }
 
-// RemoveAll is os.RemoveAll, and works on Wine too, which lacks the call that
+// RemoveAll is os.RemoveAll. On Windows it waits a moment for scanners, and for
+// programs that just ended; and it works on Wine too, which lacks the call that
 // Go deletes with there.
 func RemoveAll(path string) error {
 	if !wine.Detected() {
-		return os.RemoveAll(path)
+		return removeAll(path)
 	}
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -110,14 +104,15 @@ func RemoveAll(path string) error {
 	return nil
 }
 
-func checkChildren(root string) error {
+func checkChildren(root string, tenants []string) error {
 	entries, err := os.ReadDir(root)
 	if err != nil {
 		return fmt.Errorf("check folder: %w", err)
 	}
 	for _, e := range entries {
-		if err := Check(filepath.Join(root, e.Name())); err != nil {
-			return err
+		path := filepath.Join(root, e.Name())
+		if err := check(path, tenants); err != nil {
+			return fmt.Errorf("check %s: %w", path, err)
 		}
 	}
 	return nil

@@ -12,13 +12,13 @@ func ensureRoot(path string) error {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return err
 	}
-	if err := check(path); err != nil {
+	if err := check(path, nil); err != nil {
 		return err
 	}
 	return os.Chmod(path, 0o700)
 }
 
-func check(path string) error {
+func check(path string, _ []string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return err
@@ -43,3 +43,5 @@ func createProtected(path, _ string) (*os.File, error) {
 }
 
 func replace(from, to string) error { return os.Rename(from, to) }
+
+func removeAll(path string) error { return os.RemoveAll(path) }

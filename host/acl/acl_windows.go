@@ -17,6 +17,12 @@ import (
 // protected: nothing inherited; SYSTEM and Administrators everything.
 const protected = "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)"
 
+// The longest pause between two tries; all of them together take twice as long.
+const (
+	replacePause = 3 * time.Second // scanners look at a new executable
+	removePause  = time.Second / 2
+)
+
 // owners who may be trusted with a folder of ours.
 var owners = []windows.WELL_KNOWN_SID_TYPE{windows.WinLocalSystemSid, windows.WinBuiltinAdministratorsSid}
 
@@ -39,7 +45,7 @@ func ensureRoot(path string) error {
 	if err != nil && !errors.Is(err, windows.ERROR_ALREADY_EXISTS) {
 		return err
 	}
-	if err := check(path); err != nil {
+	if err := check(path, nil); err != nil {
 		return err
 	}
 	return protect(path, sd)
@@ -84,7 +90,7 @@ func checkParents(path string) error {
 	}
 }
 
-func check(path string) error {
+func check(path string, tenants []string) error {
 	if err := checkLink(path); err != nil {
 		return err
 	}
@@ -96,8 +102,32 @@ func check(path string) error {
 	if err != nil {
 		return tolerate(fmt.Errorf("read owner: %w", err))
 	}
-	if !trusted(owner) && !wine.Detected() {
+	if trusted(owner) || wine.Detected() {
+		return nil
+	}
+	for _, t := range tenants {
+		if sid, err := lookup(t); err == nil && sid.Equals(owner) {
+			return nil
+		}
+	}
+	return handOver(path, owner)
+}
+
+// handOver gives the administrators what is our own. By a policy of some
+// hosts what an administrator makes belongs to him and not to his group; the
+// guard, under another account, would take it for a stranger's.
+func handOver(path string, owner *windows.SID) error {
+	user, err := windows.GetCurrentProcessToken().GetTokenUser()
+	if err != nil || !user.User.Sid.Equals(owner) {
 		return fmt.Errorf("owner %s: %w", owner, ErrForeign)
+	}
+	group, err := windows.CreateWellKnownSid(windows.WinBuiltinAdministratorsSid)
+	if err != nil {
+		return fmt.Errorf("name the administrators: %w", err)
+	}
+	err = windows.SetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION, group, nil, nil, nil)
+	if err != nil { // we are none of them
+		return fmt.Errorf("owner %s: %w (%w)", owner, ErrForeign, err)
 	}
 	return nil
 }
@@ -147,13 +177,17 @@ func grant(path, account string, a Access) error {
 		windows.DACL_SECURITY_INFORMATION, nil, nil, dacl, nil))
 }
 
-func entry(sid *windows.SID, a Access) windows.EXPLICIT_ACCESS {
-	rights := windows.ACCESS_MASK(windows.GENERIC_READ | windows.GENERIC_EXECUTE)
+// rights of files, not generic ones: what is read back is what was written.
+func (a Access) rights() windows.ACCESS_MASK {
 	if a == Modify {
-		rights |= windows.GENERIC_WRITE | windows.DELETE
+		return windows.FILE_GENERIC_READ | windows.FILE_GENERIC_EXECUTE | windows.FILE_GENERIC_WRITE | windows.DELETE
 	}
+	return windows.FILE_GENERIC_READ | windows.FILE_GENERIC_EXECUTE
+}
+
+func entry(sid *windows.SID, a Access) windows.EXPLICIT_ACCESS {
 	return windows.EXPLICIT_ACCESS{
-		AccessPermissions: rights,
+		AccessPermissions: a.rights(),
 		AccessMode:        windows.SET_ACCESS,
 		Inheritance:       windows.SUB_CONTAINERS_AND_OBJECTS_INHERIT,
 		Trustee: windows.TRUSTEE{
@@ -211,15 +245,45 @@ func createProtected(path, account string) (*os.File, error) {
 	return os.NewFile(uintptr(h), path), nil
 }
 
-// replace waits a moment for scanners and backups that hold the old file.
+func removeAll(path string) error {
+	return patiently(removePause, func() error { return os.RemoveAll(path) })
+}
+
+// replace returns when the new name is on the disk: NTFS would write it down
+// some seconds later, and a power cut in between would undo it.
 func replace(from, to string) error {
+	old, err := windows.UTF16PtrFromString(from)
+	if err != nil {
+		return err
+	}
+	name, err := windows.UTF16PtrFromString(to)
+	if err != nil {
+		return err
+	}
+	err = patiently(replacePause, func() error {
+		return windows.MoveFileEx(old, name, windows.MOVEFILE_REPLACE_EXISTING|windows.MOVEFILE_WRITE_THROUGH)
+	})
+	if err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
+}
+
+// patiently repeats what scanners, backups and programs that just ended get in
+// the way of: with a file they hold the folders above it.
+func patiently(longest time.Duration, f func() error) error {
 	var err error
-	for wait := 5 * time.Millisecond; wait < 2*time.Second; wait *= 2 {
-		err = os.Rename(from, to)
-		if !errors.Is(err, windows.ERROR_SHARING_VIOLATION) && !errors.Is(err, windows.ERROR_ACCESS_DENIED) {
+	for wait := 5 * time.Millisecond; wait < longest; wait *= 2 {
+		err = f()
+		if !passing(err) {
 			return err
 		}
 		time.Sleep(wait)
 	}
 	return err
+}
+
+func passing(err error) bool {
+	return errors.Is(err, windows.ERROR_SHARING_VIOLATION) || errors.Is(err, windows.ERROR_ACCESS_DENIED) ||
+		errors.Is(err, windows.ERROR_DIR_NOT_EMPTY) // of a folder whose last file is still going
 }

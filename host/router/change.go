@@ -81,9 +81,9 @@ func (r *Router) remove(ctx context.Context, name string, match uint64) error {
 func (r *Router) forget(name string, match uint64) (*service, *front, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.services[name]
-	if s == nil {
-		return nil, nil, fmt.Errorf("%w: %s", ErrNotFound, name)
+	s, err := r.find(name)
+	if err != nil {
+		return nil, nil, err
 	}
 	if err := r.expect(s, match); err != nil {
 		return nil, nil, err
@@ -112,9 +112,9 @@ func (r *Router) drain(ctx context.Context, name string, slot release.Slot, matc
 func (r *Router) startDrain(name string, slot release.Slot, match uint64) (*service, <-chan struct{}, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.services[name]
-	if s == nil {
-		return nil, nil, fmt.Errorf("%w: %s", ErrNotFound, name)
+	s, err := r.find(name)
+	if err != nil {
+		return nil, nil, err
 	}
 	if err := r.expect(s, match); err != nil {
 		return nil, nil, err
@@ -137,9 +137,9 @@ func (r *Router) startDrain(name string, slot release.Slot, match uint64) (*serv
 func (r *Router) get(name string) (View, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.services[name]
-	if s == nil {
-		return View{}, fmt.Errorf("%w: %s", ErrNotFound, name)
+	s, err := r.find(name)
+	if err != nil {
+		return View{}, err
 	}
 	return s.view(), nil
 }
@@ -157,16 +157,23 @@ func (r *Router) list() []View {
 
 func (r *Router) count(name string) (Counters, error) {
 	r.mu.Lock()
-	s := r.services[name]
+	s, err := r.find(name)
 	r.mu.Unlock()
-	if s == nil {
-		return Counters{}, fmt.Errorf("%w: %s", ErrNotFound, name)
+	if err != nil {
+		return Counters{}, err
 	}
 	c := Counters{Epoch: s.epoch, Slots: map[release.Slot]rpc.SlotCounters{}}
 	for slot, counters := range s.counters {
 		c.Slots[slot] = counters.snapshot()
 	}
 	return c, nil
+}
+
+func (r *Router) find(name string) (*service, error) {
+	if s := r.services[name]; s != nil {
+		return s, nil
+	}
+	return nil, fmt.Errorf("%w: %s", ErrNotFound, name)
 }
 
 // expect refuses a change by who has not seen how things stand.

@@ -48,11 +48,6 @@ type Router struct {
 	background sync.WaitGroup
 }
 
-// Run serves the router of folder dir until ctx ends: the whole of the service.
-func Run(ctx context.Context, dir string) error {
-	return New(Options{Dir: dir}).Run(ctx)
-}
-
 // New makes a router that does nothing before Run.
 func New(o Options) *Router {
 	if o.Log == nil {

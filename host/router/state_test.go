@@ -95,7 +95,7 @@ func TestADamagedStateWithoutPreviousIsAnError(t *testing.T) {
 	if _, err := s.load(); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("load: %v, want an error that names %s", err, path)
 	}
-	if err := Run(t.Context(), s.dir); err == nil || !strings.Contains(err.Error(), path) {
+	if err := New(Options{Dir: s.dir}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("run: %v, want an error that names %s", err, path)
 	}
 }

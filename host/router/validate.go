@@ -11,11 +11,13 @@ import (
 	"github.com/go-shipper/shipper/release"
 )
 
+// DefaultDrain is the drain timeout of a route that names none.
+const DefaultDrain = 30 * time.Second
+
 // Bounds of what a route may ask for.
 const (
 	maxLease        = 24 * time.Hour
 	maxDrainTimeout = time.Hour
-	defaultDrain    = 30 * time.Second
 )
 
 // validName: letters, digits, dots, dashes and underscores, at most 80. By
@@ -37,7 +39,7 @@ func validName(s string) bool {
 // withDefaults fills in what may be left out.
 func (r Route) withDefaults() Route {
 	if r.DrainTimeout == 0 {
-		r.DrainTimeout = defaultDrain
+		r.DrainTimeout = DefaultDrain
 	}
 	if r.Boot == "" {
 		r.Boot = BootHold

@@ -19,7 +19,6 @@ const Protocol = 1
 // have one; a lower fence than the session's is refused with CodeFenced. All
 // are idempotent, keyed by run and revision: "lost" becomes "ask again".
 const (
-	MethodHello          = "hello"            // Hello → HelloReply
 	MethodStatus         = "service.status"   // ServiceRef → ServiceStatus
 	MethodList           = "service.list"     // none → []string
 	MethodAcquire        = "session.acquire"  // Acquire → Session
@@ -420,6 +419,8 @@ type ServiceStatus struct {
 	Stable      release.Slot                `json:"stable,omitempty"`
 	Slots       map[release.Slot]SlotStatus `json:"slots,omitempty"`
 	Traffic     *Traffic                    `json:"traffic,omitempty"`
+	Ports       Ports                       `json:"ports"`  // committed, of both slots
+	Config      TrafficConfig               `json:"config"` // committed; a weight never changes it
 	Session     *Session                    `json:"session,omitempty"`
 	Run         *RunStatus                  `json:"run,omitempty"` // the latest
 	Retained    []Retained                  `json:"retained,omitempty"`

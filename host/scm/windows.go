@@ -38,11 +38,21 @@ func (w *Windows) Close() error { return w.m.Disconnect() }
 const raceBound = 30 * time.Second
 
 func (w *Windows) open(name string) (*mgr.Service, error) {
-	s, err := w.m.OpenService(name)
+	return w.openFor(name, windows.SERVICE_ALL_ACCESS)
+}
+
+// look opens a service to read it only: many of Windows' own give not even
+// SYSTEM more than that.
+func (w *Windows) look(name string) (*mgr.Service, error) {
+	return w.openFor(name, windows.SERVICE_QUERY_CONFIG|windows.SERVICE_QUERY_STATUS)
+}
+
+func (w *Windows) openFor(name string, access uint32) (*mgr.Service, error) {
+	h, err := windows.OpenService(w.m.Handle, wide(name), access)
 	if err != nil {
 		return nil, fmt.Errorf("open service %s: %w", name, known(err))
 	}
-	return s, nil
+	return &mgr.Service{Name: name, Handle: h}, nil
 }
 
 // known adds the errors that callers decide on.

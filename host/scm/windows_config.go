@@ -136,7 +136,7 @@ func setRecovery(service *mgr.Service, delays []time.Duration, reset time.Durati
 
 // Spec implements Manager. Settings that Wine cannot tell stay zero there.
 func (w *Windows) Spec(_ context.Context, name string) (Spec, error) {
-	service, err := w.open(name)
+	service, err := w.look(name)
 	if err != nil {
 		return Spec{}, err
 	}
@@ -162,10 +162,12 @@ func readSpec(service *mgr.Service) (Spec, error) {
 	}
 	image := windows.UTF16PtrToString(c.BinaryPathName)
 	args, err := windows.DecomposeCommandLine(image)
-	if err != nil || len(args) == 0 {
+	if err != nil {
 		return Spec{}, fmt.Errorf("image path %q cannot be read: %w", image, err)
 	}
-	s.Executable = args[0]
+	if len(args) > 0 { // some services of others have no image path at all
+		s.Executable = args[0]
+	}
 	if len(args) > 1 {
 		s.Args = args[1:]
 	}

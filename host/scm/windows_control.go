@@ -58,7 +58,7 @@ func lost(st windows.SERVICE_STATUS_PROCESS) bool {
 
 // Status implements Manager.
 func (w *Windows) Status(_ context.Context, name string) (Status, error) {
-	s, err := w.open(name)
+	s, err := w.look(name)
 	if errors.Is(err, ErrNotFound) {
 		return Status{State: Absent}, nil
 	}

@@ -49,6 +49,9 @@ func writeKey(s Spec) error {
 // readKey adds what the key holds. Wine tells the dependencies here only.
 func readKey(s *Spec) error {
 	key, err := registry.OpenKey(registry.LOCAL_MACHINE, servicesKey+s.Name, registry.QUERY_VALUE)
+	if errors.Is(err, registry.ErrNotExist) {
+		return nil // Wine runs services of its own that have none
+	}
 	if err != nil {
 		return fmt.Errorf("open registry key of service: %w", err)
 	}

@@ -129,12 +129,17 @@ type held struct {
 	handle windows.Handle
 }
 
+// hold asks for no more than waiting if it gets no more: an administrator at
+// the console may wait for a process of SYSTEM, and not kill it.
 func hold(pid uint32) (held, error) {
-	const access = windows.SYNCHRONIZE | windows.PROCESS_TERMINATE | windows.PROCESS_QUERY_LIMITED_INFORMATION
+	const wait = windows.SYNCHRONIZE | windows.PROCESS_QUERY_LIMITED_INFORMATION
 	if pid == 0 {
 		return held{}, nil
 	}
-	h, err := windows.OpenProcess(access, false, pid)
+	h, err := windows.OpenProcess(wait|windows.PROCESS_TERMINATE, false, pid)
+	if errors.Is(err, windows.ERROR_ACCESS_DENIED) {
+		h, err = windows.OpenProcess(wait, false, pid)
+	}
 	if errors.Is(err, windows.ERROR_INVALID_PARAMETER) {
 		return held{}, nil // gone already
 	}

@@ -4,6 +4,8 @@ package scm_test
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"golang.org/x/sys/windows/svc/mgr"
 
 	"github.com/go-shipper/shipper/host/scm"
+	"github.com/go-shipper/shipper/host/scm/wine"
 )
 
 // Runs on a real Windows as an administrator, and on Wine (wine_test.go).
@@ -101,4 +104,36 @@ func TestWindowsPanicIsAFailure(t *testing.T) {
 		st, err := w.Status(ctx, s.Name)
 		return err == nil && st.State == scm.Stopped && st.Exit == 1
 	})
+}
+
+// Wine runs services of its own for which the registry knows nothing; who
+// looks for the programs in use must not fail over them.
+func TestWindowsServiceWithoutKey(t *testing.T) {
+	if !wine.Detected() {
+		t.Skip("on Windows each service has its key")
+	}
+	ctx, w, s := one(t, "serve")
+	if err := registry.DeleteKey(registry.LOCAL_MACHINE, `SYSTEM\CurrentControlSet\Services\`+s.Name); err != nil {
+		t.Fatal(err)
+	}
+	spec, err := w.Spec(ctx, s.Name)
+	if err != nil || spec.Executable != executable(t) {
+		t.Errorf("%q, %v", spec.Executable, err)
+	}
+}
+
+// Pruning reads what every service of the host runs, also those of Windows
+// that nobody may change, and those without an image path.
+func TestWindowsSpecOfEveryService(t *testing.T) {
+	_, w, own := one(t, "serve")
+	names, err := w.List(t.Context(), "")
+	if err != nil || !slices.Contains(names, own.Name) {
+		t.Fatalf("%v, %v", names, err)
+	}
+	for _, name := range names {
+		_, err := w.Spec(t.Context(), name)
+		if err != nil && !errors.Is(err, scm.ErrNotFound) && !errors.Is(err, scm.ErrDenied) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

@@ -4,9 +4,6 @@
 package secret
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 )
@@ -63,14 +60,4 @@ func (b Box) OpenMap(sealed []byte) (map[string]string, error) {
 		return nil, fmt.Errorf("open sealed secrets: not a map of names to values") // the reason would quote them
 	}
 	return values, nil
-}
-
-// Fingerprint names a value without giving it away: the first 128 bits of its
-// HMAC-SHA-256 under key, in hex. Equal values of one name have equal ones;
-// the name is part of it, so that two names with one value differ.
-func Fingerprint(key []byte, name, value string) string {
-	mac := hmac.New(sha256.New, key)
-	fmt.Fprintf(mac, "%d:%s", len(name), name)
-	mac.Write([]byte(value))
-	return hex.EncodeToString(mac.Sum(nil)[:16])
 }

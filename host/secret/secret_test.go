@@ -112,21 +112,6 @@ func TestKeyFile(t *testing.T) {
 	}
 }
 
-func TestFingerprint(t *testing.T) {
-	base := Fingerprint([]byte("key"), "NAME", "value")
-	if len(base) != 32 || base != Fingerprint([]byte("key"), "NAME", "value") {
-		t.Errorf("fingerprint %q is not stable", base)
-	}
-	for _, other := range []string{
-		Fingerprint([]byte("key2"), "NAME", "value"), Fingerprint([]byte("key"), "NAME2", "value"),
-		Fingerprint([]byte("key"), "NAME", "value2"), Fingerprint([]byte("key"), "NAMEv", "alue"),
-	} {
-		if other == base {
-			t.Errorf("two secrets share the fingerprint %s", base)
-		}
-	}
-}
-
 func FuzzOpen(f *testing.F) {
 	f.Add([]byte("shipper-sealed-1\nxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"))
 	b := box(f)

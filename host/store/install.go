@@ -102,12 +102,12 @@ func (s *Store) assemble(ctx context.Context, service string, m Manifest) error 
 	if err := syncTree(tmp); err != nil {
 		return err
 	}
-	// A damaged release whose program runs cannot be moved on Windows: it stays whole.
-	if err := os.Rename(dir, tmp+".old"); err != nil && !errors.Is(err, os.ErrNotExist) {
+	// A damaged release whose files are held cannot be moved on Windows: it stays whole.
+	if err := acl.Replace(dir, tmp+".old"); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("replace the damaged release: %w", err)
 	}
 	defer acl.RemoveAll(tmp + ".old")
-	if err := os.Rename(tmp, dir); err != nil {
+	if err := acl.Replace(tmp, dir); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(dir))

@@ -97,7 +97,9 @@ func unfinished(name string) bool {
 	return digits != "" && strings.Trim(digits, "0123456789") == ""
 }
 
-// sweep removes folders of installs that were interrupted, and of removals.
+// sweep removes folders of installs that were interrupted, and of removals. On
+// Windows a program that still runs keeps its file: what is left of such a
+// folder can never start and goes another time.
 func (s *Store) sweep(service string) error {
 	entries, err := os.ReadDir(s.releases(service))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -107,9 +109,7 @@ func (s *Store) sweep(service string) error {
 		dir := filepath.Join(s.releases(service), e.Name())
 		_, err := os.Lstat(filepath.Join(dir, manifestName))
 		if unfinished(e.Name()) || errors.Is(err, os.ErrNotExist) {
-			if err := acl.RemoveAll(dir); err != nil {
-				return fmt.Errorf("sweep %s: %w", dir, err)
-			}
+			_ = acl.RemoveAll(dir)
 		}
 	}
 	return nil

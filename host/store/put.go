@@ -13,6 +13,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/go-shipper/shipper/host/acl"
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/release"
 )
@@ -145,7 +146,7 @@ func (s *Store) complete(ctx context.Context, p rpc.Put, part string) error {
 	if err := s.copyVerified(ctx, from, tmp, release.File{Path: p.Digest.Short(), Size: p.Size, SHA256: p.Digest}); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, s.content(p.Digest)); err != nil {
+	if err := acl.Replace(tmp, s.content(p.Digest)); err != nil {
 		return err
 	}
 	in.Close() // before the removal: Windows keeps open files

@@ -25,9 +25,9 @@ const (
 
 // Defaults and bounds.
 const (
-	DefaultStopTimeout = 30 * time.Second
-	DefaultLogMaxBytes = 10 << 20
-	DefaultLogKeep     = 5
+	defaultStopTimeout = 30 * time.Second
+	defaultLogMaxBytes = 10 << 20
+	defaultLogKeep     = 5
 	maxConfig          = 1 << 20
 )
 
@@ -85,16 +85,16 @@ func (c Config) withDefaults() Config {
 		c.Dir = filepath.Dir(c.Executable)
 	}
 	if c.LogMaxBytes == 0 {
-		c.LogMaxBytes = DefaultLogMaxBytes
+		c.LogMaxBytes = defaultLogMaxBytes
 	}
 	if c.LogKeep == 0 {
-		c.LogKeep = DefaultLogKeep
+		c.LogKeep = defaultLogKeep
 	}
 	if c.StopSignal == "" {
 		c.StopSignal = CtrlBreak
 	}
 	if c.StopTimeout == 0 {
-		c.StopTimeout = DefaultStopTimeout.Milliseconds()
+		c.StopTimeout = defaultStopTimeout.Milliseconds()
 	}
 	return c
 }

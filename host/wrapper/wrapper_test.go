@@ -363,7 +363,7 @@ func TestLoad(t *testing.T) {
 		if (err != nil) != tt.bad {
 			t.Errorf("%s: %v", name, err)
 		}
-		if err == nil && (c.StopSignal != CtrlBreak || c.stopTimeout() != DefaultStopTimeout || c.Dir != filepath.Dir(c.Executable)) {
+		if err == nil && (c.StopSignal != CtrlBreak || c.stopTimeout() != defaultStopTimeout || c.Dir != filepath.Dir(c.Executable)) {
 			t.Errorf("%s: defaults %+v", name, c)
 		}
 	}

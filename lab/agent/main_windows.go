@@ -28,7 +28,6 @@ type order struct {
 
 type report struct {
 	Started bool   `json:",omitempty"`
-	Exited  bool   `json:",omitempty"`
 	Exit    uint32 `json:",omitempty"`
 	Code    uint32 `json:",omitempty"` // why it could not be started
 	Error   string `json:",omitempty"`
@@ -81,7 +80,7 @@ func serve(o order, in *bufio.Reader, out *json.Encoder) error {
 	exited := make(chan report, 1)
 	go func() {
 		_ = cmd.Wait() // the exit code says it all
-		exited <- report{Exited: true, Exit: uint32(cmd.ProcessState.ExitCode())}
+		exited <- report{Exit: uint32(cmd.ProcessState.ExitCode())}
 	}()
 	hungUp := make(chan struct{})
 	go func() {

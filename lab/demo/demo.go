@@ -49,17 +49,16 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer os.RemoveAll(dir)
 	d := &demo{o: o}
-	d.say("Starting %d Windows hosts", hosts)
+	d.say("Two Windows hosts under Wine")
 	began := time.Now()
-	l, err := lab.Up(ctx, lab.Options{Name: name, Hosts: hosts, Daemon: []string{o.Shipper}, Log: func(s string) { d.say("  %s", s) }})
+	l, err := lab.Up(ctx, lab.Options{
+		Name: name, Hosts: hosts, Daemon: []string{o.Shipper}, Temporary: !o.Keep, Log: func(s string) { d.say("  %s", s) },
+	})
 	if err != nil {
 		return fmt.Errorf("start the lab: %w", err)
 	}
 	if !o.Keep {
-		defer func() { _ = l.Down(context.WithoutCancel(ctx)) }() // the next start clears what is left
-	}
-	for _, h := range l.Hosts() {
-		d.say("  %s at %s, WinRM on %d and %d", h.Name, h.Address, h.HTTPPort, h.HTTPSPort)
+		defer func() { _ = l.Down(context.WithoutCancel(ctx)) }() // its watcher clears what is left
 	}
 	d.say("  up after %.1f s\n", time.Since(began).Seconds())
 	d.p, err = project.New(ctx, project.Options{Dir: filepath.Clean(dir), Shipper: o.Shipper, Hosts: l.Hosts()})
@@ -80,7 +79,7 @@ func (d *demo) play(ctx context.Context) error {
 	if _, err := d.release(ctx, "1.0.0", "", "the first release, to empty hosts", 0); err != nil {
 		return err
 	}
-	d.say("A load generator sends %d requests per second to %v from now on.\n", rate, d.p.URLs())
+	d.say("A load generator sends %d requests per second to the hosts from now on.\n", rate)
 	loading, stop := context.WithCancel(ctx)
 	defer stop()
 	g := load.Start(loading, load.Options{
@@ -119,6 +118,9 @@ func (d *demo) release(ctx context.Context, version, faults, what string, wantEx
 	if err != nil {
 		return nil, fmt.Errorf("deploy %s: %w", version, err)
 	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	if run.Exit() != wantExit {
 		return nil, fmt.Errorf("deploy %s: exit code %d, want %d\n%s", version, run.Exit(), wantExit, run.Stderr())
 	}
@@ -128,8 +130,8 @@ func (d *demo) release(ctx context.Context, version, faults, what string, wantEx
 			files, sent, wire = files+p.Bytes, sent+int64(p.Sent), wire+p.Wire
 		}
 	}
-	d.say("  %.1f s; release %.1f MB on %d hosts, %.1f MB travelled in %d files\n",
-		time.Since(began).Seconds(), float64(files)/hosts/1e6, hosts, float64(wire)/1e6, sent)
+	d.say("  %s after %.1f s; release %.1f MB on %d hosts, %.1f MB travelled in %d files\n",
+		run.Result().State, time.Since(began).Seconds(), float64(files)/hosts/1e6, hosts, float64(wire)/1e6, sent)
 	return run, nil
 }
 

@@ -36,10 +36,10 @@ const DefaultMinRequests = 50
 type Signal struct {
 	Name      string
 	Kind      string  // errors | latency | evidence
-	Alpha     float64 // evidence: chance of a false abort in the whole run; 0: DefaultAlpha
-	Margin    float64 // evidence: this times stable's error ratio is as good; 0: DefaultMargin
-	Tolerance float64 // evidence: slower by this share is as good; 0: DefaultTolerance
-	MaxRatio  float64 // evidence: a step passes when canary's error ratio is shown to be below this; 0: DefaultMaxErrors
+	Alpha     float64 // evidence: chance of a false abort in the whole run; 0: defaultAlpha
+	Margin    float64 // evidence: this times stable's error ratio is as good; 0: defaultMargin
+	Tolerance float64 // evidence: slower by this share is as good; 0: defaultTolerance
+	MaxRatio  float64 // evidence: a step passes when canary's error ratio is shown to be below this; 0: defaultMaxErrors
 	// errors: canary's ratio may not exceed this …
 	MaxDelta     float64       // … nor stable's ratio plus this
 	Percentile   float64       // latency: 0.99

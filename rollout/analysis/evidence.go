@@ -9,11 +9,11 @@ import (
 
 // Defaults of a signal of kind Evidence.
 const (
-	DefaultAlpha     = 0.001 // one false abort in a thousand good releases
-	DefaultBeta      = 0.05  // one bad step in twenty that passes
-	DefaultMaxErrors = 0.01
-	DefaultMargin    = 1.0
-	DefaultTolerance = 0.2
+	defaultAlpha     = 0.001 // one false abort in a thousand good releases
+	defaultBeta      = 0.05  // one bad step in twenty that passes
+	defaultMaxErrors = 0.01
+	defaultMargin    = 1.0
+	defaultTolerance = 0.2
 )
 
 const (
@@ -68,8 +68,8 @@ type stratum struct {
 
 func newEvidence(s Signal) *evidence {
 	e := &evidence{
-		alpha: orDefault(s.Alpha, DefaultAlpha), beta: DefaultBeta, limit: orDefault(s.MaxRatio, DefaultMaxErrors),
-		margin: orDefault(s.Margin, DefaultMargin), tolerance: orDefault(s.Tolerance, DefaultTolerance),
+		alpha: orDefault(s.Alpha, defaultAlpha), beta: defaultBeta, limit: orDefault(s.MaxRatio, defaultMaxErrors),
+		margin: orDefault(s.Margin, defaultMargin), tolerance: orDefault(s.Tolerance, defaultTolerance),
 		hosts: map[string]*stratum{},
 	}
 	e.forget()
@@ -142,7 +142,7 @@ func (e *evidence) latency(now time.Time, s *stratum, canary, stable Counts) (gr
 		for i, q := range quantiles {
 			limit := histogram(s.history[:]).quantile(q)
 			t.canaryEvents, t.stableEvents = c.above(e.slowerThan(limit)), b.above(limit)
-			grown = e.slow[i].add(t, DefaultMargin) || grown
+			grown = e.slow[i].add(t, defaultMargin) || grown
 		}
 	}
 	s.learn(now, canary.Requests, b)

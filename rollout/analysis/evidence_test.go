@@ -292,6 +292,19 @@ func clone(c Counts) Counts {
 	return c
 }
 
+func TestToleratedLatencyIsNoEvent(t *testing.T) {
+	const ms = time.Millisecond
+	for canary, events := range map[time.Duration]int64{20 * ms: 0, 24 * ms: 0, 30 * ms: 200} {
+		e := newEvidence(evidenceOnly()[0])
+		for i := range 40 {
+			e.observe(t0.Add(time.Duration(i)*time.Second), "a", latencies(20, canary), latencies(180, 20*ms))
+		}
+		if got := e.slow[0].total; got.canaryEvents != events || got.canary != 200 || got.stableEvents != 0 {
+			t.Errorf("%v against 20 ms: %+v, want %d", canary, got, events)
+		}
+	}
+}
+
 func TestLateVerdictNamesTheLatestMinutes(t *testing.T) {
 	b := newBench(evidenceOnly(), "a")
 	b.Begin(b.now, 500)

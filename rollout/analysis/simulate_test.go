@@ -107,7 +107,7 @@ func (s *traffic) look(e *evidence, i int) {
 // TestNullCrossing: a canary that is as good as stable is taken back in less
 // than alpha of the rollouts, although it is judged every second for an hour.
 func TestNullCrossing(t *testing.T) {
-	alphas := [...]float64{10 * DefaultAlpha, DefaultAlpha} // the first is seen more often
+	alphas := [...]float64{10 * defaultAlpha, defaultAlpha} // the first is seen more often
 	tests := []struct {
 		name    string
 		hours   int
@@ -199,7 +199,7 @@ func TestDetection(t *testing.T) {
 				s := tt.traffic
 				s.rng = rand.New(rand.NewPCG(uint64(i), uint64(run)))
 				s.canary = s.stable
-				took := s.crossed(DefaultAlpha, tt.good+7200, func(at int) {
+				took := s.crossed(defaultAlpha, tt.good+7200, func(at int) {
 					if at == tt.good+1 {
 						s.canary = bad
 						if tt.slow != nil {
@@ -230,7 +230,7 @@ func TestProofTimes(t *testing.T) {
 	prove := func(rng *rand.Rand, failing float64, requests int) float64 {
 		var p pass
 		for n := 1; n <= requests; n++ {
-			if p.add(int64(binomial(rng, 1, failing)), 1, DefaultMaxErrors, DefaultBeta); p.log >= -math.Log(DefaultBeta) {
+			if p.add(int64(binomial(rng, 1, failing)), 1, defaultMaxErrors, defaultBeta); p.log >= -math.Log(defaultBeta) {
 				return float64(n) / 5
 			}
 		}
@@ -245,7 +245,7 @@ func TestProofTimes(t *testing.T) {
 	wrong := 0
 	for range runs {
 		times = append(times, prove(rng, 0.001, 1_000_000))
-		if prove(rng, DefaultMaxErrors, 5000) > 0 {
+		if prove(rng, defaultMaxErrors, 5000) > 0 {
 			wrong++
 		}
 	}
@@ -258,7 +258,7 @@ func TestProofTimes(t *testing.T) {
 	if median > 62*1.25 || mean > 124*1.25 || p95 > 361*1.25 {
 		t.Errorf("median %.0f s, mean %.0f s, p95 %.0f s", median, mean, p95)
 	}
-	if float64(wrong) > DefaultBeta*float64(runs) {
+	if float64(wrong) > defaultBeta*float64(runs) {
 		t.Errorf("%d of %d canaries at the limit passed", wrong, runs)
 	}
 }

@@ -131,9 +131,9 @@ func (s *site) stage(ctx context.Context, h *Helper, way, stage string) error {
 	file := s.join(stage, s.lines.file())
 	var err error
 	for range 2 {
-		line, payload := s.lines.unpack(way, stage, file), h.Archive()
+		line, payload := s.lines.unpack(way, stage, file), h.archive()
 		if way == WayPowerShell {
-			payload = h.Compressed()
+			payload = h.compressed()
 		}
 		if err = s.must(ctx, line, payload); err != nil {
 			continue

@@ -52,18 +52,18 @@ func bin(t *testing.T, o Options) []string {
 func TestEnsureAndLocate(t *testing.T) {
 	c, o := here(t)
 	h := standIn("one")
-	if _, err := Locate(t.Context(), c, h.Digest(), o); !errors.Is(err, ErrMissing) {
+	if _, err := Locate(t.Context(), c, h.digest, o); !errors.Is(err, ErrMissing) {
 		t.Fatalf("bare host: %v", err)
 	}
 	p, err := Ensure(t.Context(), c, h, o)
-	if err != nil || !p.Installed || filepath.Base(filepath.Dir(p.Path)) != string(h.Digest()) {
+	if err != nil || !p.Installed || filepath.Base(filepath.Dir(p.Path)) != string(h.digest) {
 		t.Fatalf("%+v, %v", p, err)
 	}
 	again, err := Ensure(t.Context(), c, h, o)
 	if err != nil || again.Installed || again.Path != p.Path || again.Serve != p.Serve {
 		t.Errorf("again: %+v, %v", again, err)
 	}
-	for _, want := range []release.Digest{h.Digest(), "", standIn("never placed").Digest()} {
+	for _, want := range []release.Digest{h.digest, "", standIn("never placed").digest} {
 		if got, err := Locate(t.Context(), c, want, o); err != nil || got.Path != p.Path {
 			t.Errorf("locate %.8q: %+v, %v", want, got, err)
 		}
@@ -87,14 +87,14 @@ func TestDamagedHelperIsReplaced(t *testing.T) {
 	if err := os.WriteFile(p.Path, []byte("#!/bin/sh\necho evil\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Locate(t.Context(), c, h.Digest(), o); !errors.Is(err, ErrMissing) {
+	if _, err := Locate(t.Context(), c, h.digest, o); !errors.Is(err, ErrMissing) {
 		t.Errorf("located a damaged helper: %v", err)
 	}
 	if p, err = Ensure(t.Context(), c, h, o); err != nil || !p.Installed {
 		t.Fatalf("%+v, %v", p, err)
 	}
 	b, err := os.ReadFile(p.Path)
-	if err != nil || release.Of(b) != h.Digest() {
+	if err != nil || release.Of(b) != h.digest {
 		t.Errorf("still damaged: %v", err)
 	}
 	if names := bin(t, o); len(names) != 1 {
@@ -153,7 +153,7 @@ func TestNothingHalfCopiedStarts(t *testing.T) {
 		b, _ := io.ReadAll(r)
 		return io.MultiReader(bytes.NewReader(b[:40]), bytes.NewReader(b))
 	}
-	other := func(io.Reader) io.Reader { return bytes.NewReader(standIn("other").Archive()) }
+	other := func(io.Reader) io.Reader { return bytes.NewReader(standIn("other").archive()) }
 	for name, input := range map[string]func(io.Reader) io.Reader{"cut": cut, "doubled": doubled, "other": other} {
 		t.Run(name, func(t *testing.T) {
 			c, o := here(t)
@@ -243,7 +243,7 @@ func TestScannerHoldsTheFolderForAWhile(t *testing.T) {
 func TestFolderWithoutItsHelperIsReplaced(t *testing.T) {
 	c, o := here(t)
 	h := standIn("one")
-	if err := os.MkdirAll(filepath.Join(o.Root, "programs", "bin", string(h.Digest())), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(o.Root, "programs", "bin", string(h.digest)), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if p, err := Ensure(t.Context(), c, h, o); err != nil || !p.Installed {
@@ -312,9 +312,9 @@ func TestWindowsHosts(t *testing.T) {
 		}
 	}
 	s := &script{answers: facts(`D:\Windows*D:\Programme (x)*ARM64`)}
-	s.answers["certutil"] = transport.Result{Stdout: []byte(h.Digest())}
+	s.answers["certutil"] = transport.Result{Stdout: []byte(h.digest)}
 	p, err := Ensure(t.Context(), s, h, Options{})
-	want := `D:\Programme (x)\shipper\bin\` + string(h.Digest()) + `\shipper-host.exe`
+	want := `D:\Programme (x)\shipper\bin\` + string(h.digest) + `\shipper-host.exe`
 	if err != nil || p.Path != want || p.Installed || len(s.lines) != 2 {
 		t.Errorf("%+v, %v after %q", p, err, s.lines)
 	}

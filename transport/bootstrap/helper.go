@@ -17,8 +17,8 @@ import (
 type Helper struct {
 	digest     release.Digest
 	arch       string
-	archive    func() []byte
-	compressed func() []byte
+	archive    func() []byte // a gzip-compressed tar, which tar.exe recognizes
+	compressed func() []byte // plain gzip
 }
 
 // NewHelper takes an executable for goos and goarch.
@@ -30,15 +30,6 @@ func NewHelper(exe []byte, goos, goarch string) *Helper {
 		compressed: sync.OnceValue(func() []byte { return packGzip(exe) }),
 	}
 }
-
-// Digest is the SHA-256 of the executable.
-func (h *Helper) Digest() release.Digest { return h.digest }
-
-// Archive is the helper as a gzip-compressed tar, which tar.exe recognizes.
-func (h *Helper) Archive() []byte { return h.archive() }
-
-// Compressed is the helper as plain gzip.
-func (h *Helper) Compressed() []byte { return h.compressed() }
 
 func packTar(exe []byte, name string) []byte {
 	var b bytes.Buffer

@@ -83,7 +83,7 @@ func contract(t *testing.T, l *lab.Lab, h lab.Host) {
 func helper(t *testing.T, l *lab.Lab, h lab.Host, program *Helper) {
 	c := dialLab(t, h, true)
 	defer c.Close()
-	if _, err := Locate(t.Context(), c, program.Digest(), Options{}); !errors.Is(err, ErrMissing) {
+	if _, err := Locate(t.Context(), c, program.digest, Options{}); !errors.Is(err, ErrMissing) {
 		t.Fatalf("bare host: %v", err)
 	}
 	for _, installed := range []bool{true, false} {
@@ -92,7 +92,7 @@ func helper(t *testing.T, l *lab.Lab, h lab.Host, program *Helper) {
 		if err != nil || p.Installed != installed {
 			t.Fatalf("%+v, %v", p, err)
 		}
-		t.Logf("installed %t in %s, %d kB pushed", installed, time.Since(start).Round(time.Millisecond), len(program.Archive())/1000)
+		t.Logf("installed %t in %s, %d kB pushed", installed, time.Since(start).Round(time.Millisecond), len(program.archive())/1000)
 	}
 	p, err := Locate(t.Context(), c, "", Options{})
 	if err != nil {
@@ -124,11 +124,11 @@ func roundTrip(t *testing.T, c transport.Conn, serve string) {
 // damage changes the helper on the host; it must not be started, but replaced.
 func damage(t *testing.T, l *lab.Lab, h lab.Host, c transport.Conn, program *Helper) {
 	t.Helper()
-	file := drive(l, h, "Program Files", "shipper", "bin", string(program.Digest()), "shipper-host.exe")
+	file := drive(l, h, "Program Files", "shipper", "bin", string(program.digest), "shipper-host.exe")
 	if err := os.WriteFile(file, []byte("MZ, but not for long"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Locate(t.Context(), c, program.Digest(), Options{}); !errors.Is(err, ErrMissing) {
+	if _, err := Locate(t.Context(), c, program.digest, Options{}); !errors.Is(err, ErrMissing) {
 		t.Errorf("located a damaged helper: %v", err)
 	}
 	if p, err := Ensure(t.Context(), c, program, Options{}); err != nil || !p.Installed {

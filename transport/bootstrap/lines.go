@@ -48,13 +48,13 @@ func (w windowsLines) digest(file string) string {
 func (w windowsLines) protect(dir string) []string {
 	return []string{
 		`if not exist ` + w.quote(w.join(dir, "bin")) + ` mkdir ` + w.quote(w.join(dir, "bin")),
-		w.system + `\icacls.exe ` + w.quote(dir) + ` /inheritance:r /grant:r *S-1-5-18:(OI)(CI)F *S-1-5-32-544:(OI)(CI)F`,
+		w.system + `\icacls.exe ` + w.quote(dir) + ` /inheritance:r /grant:r *S-1-5-18:(OI)(CI)F /grant:r *S-1-5-32-544:(OI)(CI)F`,
 	}
 }
 
 func (w windowsLines) mkdir(dir string) string  { return `mkdir ` + w.quote(dir) }
 func (w windowsLines) remove(dir string) string { return `rmdir /s /q ` + w.quote(dir) }
-func (w windowsLines) exists(dir string) string { return `dir /b ` + w.quote(dir) }
+func (w windowsLines) exists(dir string) string { return `if not exist ` + w.quote(dir) + ` exit 1` }
 func (w windowsLines) list(dir string) string   { return `dir /b /ad /o-d ` + w.quote(dir) }
 
 // rename fails where the new name exists; move would move into it.

@@ -18,12 +18,13 @@ func TestWindowsLines(t *testing.T) {
 		{w.facts(), `echo %SystemRoot%*%ProgramFiles%*%PROCESSOR_ARCHITECTURE%`},
 		{w.digest(file), `C:\Windows\System32\certutil.exe -hashfile "C:\Program Files\shipper\bin\.stage-0a\shipper-host.exe" SHA256`},
 		{w.protect(dir)[0], `if not exist "C:\Program Files\shipper\bin" mkdir "C:\Program Files\shipper\bin"`},
-		{w.protect(dir)[1], `C:\Windows\System32\icacls.exe "C:\Program Files\shipper" /inheritance:r /grant:r *S-1-5-18:(OI)(CI)F *S-1-5-32-544:(OI)(CI)F`},
+		{w.protect(dir)[1], `C:\Windows\System32\icacls.exe "C:\Program Files\shipper" /inheritance:r /grant:r *S-1-5-18:(OI)(CI)F /grant:r *S-1-5-32-544:(OI)(CI)F`},
 		{w.mkdir(stage), `mkdir "C:\Program Files\shipper\bin\.stage-0a"`},
 		{w.unpack(WayTar, stage, file), `C:\Windows\System32\tar.exe -xf - -C "C:\Program Files\shipper\bin\.stage-0a"`},
 		{w.unpack(WayPowerShell, stage, file), `C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe -NoProfile -NonInteractive -Command "$ErrorActionPreference='Stop';$o=[IO.File]::Create('C:\Program Files\shipper\bin\.stage-0a\shipper-host.exe');(New-Object IO.Compression.GZipStream([Console]::OpenStandardInput(),[IO.Compression.CompressionMode]::Decompress)).CopyTo($o);$o.Close()"`},
 		{w.rename(stage, dir+`\bin\abc`), `ren "C:\Program Files\shipper\bin\.stage-0a" abc`},
 		{w.remove(stage), `rmdir /s /q "C:\Program Files\shipper\bin\.stage-0a"`},
+		{w.exists(dir), `if not exist "C:\Program Files\shipper" exit 1`},
 		{w.list(dir + `\bin`), `dir /b /ad /o-d "C:\Program Files\shipper\bin"`},
 	}
 	for _, g := range golden {

@@ -11,7 +11,9 @@ const (
 	codeAccessDenied  = 5
 	codePipeEnded     = 109
 	codeBusy          = 170
+	codePipeClosing   = 232
 	codeAborted       = 995
+	codeKeyDeleted    = 1018       // the host has unloaded the account's profile below the shell
 	codeTimedOut      = 2150858793 // no output yet, or no room for input yet
 	codeUnknownShell  = 2150858843 // or unknown command
 	codeShellsPerUser = 2150859173
@@ -57,7 +59,7 @@ func (f *Fault) kind() transport.Kind {
 	switch {
 	case f.is(codeAccessDenied) || f.Subcode == "AccessDenied":
 		return transport.Denied
-	case f.is(codeUnknownShell), f.is(codePipeEnded), f.is(codeAborted):
+	case f.is(codeUnknownShell), f.is(codePipeEnded), f.is(codePipeClosing), f.is(codeAborted), f.is(codeKeyDeleted):
 		return transport.Gone
 	case f.quota():
 		return transport.Quota

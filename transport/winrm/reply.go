@@ -21,11 +21,8 @@ type reply struct {
 
 type body struct {
 	Fault    *soapFault `xml:"http://www.w3.org/2003/05/soap-envelope Fault"`
-	Identify *struct {
-		Vendor  string `xml:"ProductVendor"`
-		Version string `xml:"ProductVersion"`
-	} `xml:"http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd IdentifyResponse"`
-	Config *struct {
+	Identify *struct{}  `xml:"http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd IdentifyResponse"`
+	Config   *struct {
 		MaxEnvelopeSizeKB string `xml:"MaxEnvelopeSizekb"`
 	} `xml:"http://schemas.microsoft.com/wbem/wsman/1/config Config"`
 	Created *struct {

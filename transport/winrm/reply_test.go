@@ -44,6 +44,8 @@ func TestFaults(t *testing.T) {
 		{"w:InternalError", "109", transport.Gone, ""},
 		{"w:InternalError", "2147942509", transport.Gone, ""}, // 109
 		{"w:InternalError", "995", transport.Gone, ""},
+		{"w:InternalError", "232", transport.Gone, ""},
+		{"w:InternalError", "2147943418", transport.Gone, ""}, // 1018
 		{"w:InternalError", "170", transport.Broken, ""},
 		{"w:InternalError", "2147942402", transport.Broken, ""},
 		{"w:SchemaValidationError", "", transport.Broken, ""},

@@ -4,7 +4,6 @@ package tree
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"runtime"
 	"sync"
@@ -64,9 +63,6 @@ func (t *Tree) run(started chan<- error) {
 
 // PID is the program's own.
 func (t *Tree) PID() int { return t.cmd.Process.Pid }
-
-// Process is the program's own, for callers that need its handle.
-func (t *Tree) Process() *os.Process { return t.cmd.Process }
 
 // Done is closed when the program has ended and its descendants were killed.
 func (t *Tree) Done() <-chan struct{} { return t.done }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"sync"
 	"syscall"
 	"unsafe"
@@ -70,8 +69,10 @@ func startIn(cmd *exec.Cmd, job windows.Handle) error {
 	return nil
 }
 
-// resume wakes the only thread of a process that was started suspended; the
-// handle that CreateProcess gave for it does not get through os/exec.
+// resume wakes a process that was started suspended; the handle that
+// CreateProcess gave for its thread does not get through os/exec. Security
+// software may have put a thread of its own there already: all are woken, and
+// one of them must have slept.
 func resume(pid uint32) error {
 	snap, err := windows.CreateToolhelp32Snapshot(windows.TH32CS_SNAPTHREAD, 0)
 	if err != nil {
@@ -79,24 +80,31 @@ func resume(pid uint32) error {
 	}
 	defer windows.CloseHandle(snap)
 	e := windows.ThreadEntry32{Size: uint32(unsafe.Sizeof(windows.ThreadEntry32{}))}
+	var woken bool
+	var failed error
 	for err = windows.Thread32First(snap, &e); err == nil; err = windows.Thread32Next(snap, &e) {
 		if e.OwnerProcessID == pid {
-			return resumeThread(e.ThreadID)
+			slept, err := resumeThread(e.ThreadID)
+			woken, failed = woken || slept, errors.Join(failed, err)
 		}
 	}
-	return fmt.Errorf("find thread of process %d: %w", pid, err)
-}
-
-func resumeThread(id uint32) error {
-	h, err := windows.OpenThread(windows.THREAD_SUSPEND_RESUME, false, id)
-	if err != nil {
-		return fmt.Errorf("open thread: %w", err)
-	}
-	defer windows.CloseHandle(h)
-	if _, err := windows.ResumeThread(h); err != nil {
-		return fmt.Errorf("resume thread: %w", err)
+	if !woken {
+		return fmt.Errorf("find suspended thread of process %d: %w", pid, errors.Join(failed, err))
 	}
 	return nil
+}
+
+func resumeThread(id uint32) (slept bool, err error) {
+	h, err := windows.OpenThread(windows.THREAD_SUSPEND_RESUME, false, id)
+	if err != nil {
+		return false, fmt.Errorf("open thread: %w", err)
+	}
+	defer windows.CloseHandle(h)
+	before, err := windows.ResumeThread(h)
+	if err != nil {
+		return false, fmt.Errorf("resume thread: %w", err)
+	}
+	return before > 0, nil
 }
 
 func (h *held) kill(int) { _ = windows.TerminateJobObject(h.job, killedExit) }
@@ -118,12 +126,14 @@ var console sync.Mutex
 func (h *held) signal(pid int, s Signal) error {
 	console.Lock()
 	defer console.Unlock()
-	surviveCtrlEvents()
 	_ = call("FreeConsole")
 	if err := call("AttachConsole", uintptr(pid)); err != nil {
 		return fmt.Errorf("attach console of process %d: %w", pid, err)
 	}
 	defer call("FreeConsole")
+	if err := surviveCtrlEvents(); err != nil {
+		return fmt.Errorf("shield ourselves from the console event: %w", err)
+	}
 	event := uint32(windows.CTRL_BREAK_EVENT)
 	if s == CtrlC {
 		event = windows.CTRL_C_EVENT
@@ -135,8 +145,14 @@ func (h *held) signal(pid int, s Signal) error {
 }
 
 // surviveCtrlEvents: the event reaches us too while we are attached, and a
-// little later. Go's handler claims it as long as somebody is notified.
-func surviveCtrlEvents() { signal.Notify(make(chan os.Signal, 1), os.Interrupt) }
+// little later, so that the handler stays. It is added after attaching, on top
+// of Go's own, because the system may forget handlers of the console before.
+func surviveCtrlEvents() error { return call("SetConsoleCtrlHandler", claim(), 1) }
+
+// claim is a handler that says: done. Callbacks are never freed, so there is one.
+var claim = sync.OnceValue(func() uintptr {
+	return windows.NewCallback(func(uintptr) uintptr { return 1 })
+})
 
 func call(name string, args ...uintptr) error {
 	r, _, err := windows.NewLazySystemDLL("kernel32.dll").NewProc(name).Call(args...)
