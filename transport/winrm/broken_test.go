@@ -4,10 +4,15 @@ package winrm
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -166,4 +171,61 @@ func TestHostDies(t *testing.T) {
 		t.Errorf("write: %v", err)
 	}
 	c.Close()
+}
+
+// A command that is cancelled before the host has told its name is ended all
+// the same.
+func TestCancelledWhileStarting(t *testing.T) {
+	h := startHost(t, wsman.Limits{})
+	r := startRelay(t, h.http.Port)
+	cfg := h.http
+	cfg.Port = r.port()
+	c := dial(t, cfg)
+	defer c.Close()
+	if _, err := c.Run(t.Context(), "true", nil); err != nil { // opens the shell
+		t.Fatal(err)
+	}
+	held := make(chan struct{})
+	r.held.Store(&held)
+	file := filepath.Join(t.TempDir(), "alive")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("changed my mind")
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.Run(ctx, "echo $$ >"+file+"; exec sleep 600", nil)
+		done <- err
+	}()
+	pid := awaitPID(t, file)
+	cancel(why)
+	if err := <-done; !errors.Is(err, why) {
+		t.Errorf("error %v, want its cause %v", err, why)
+	}
+	close(held)
+	poll(t, "the end of the command", func() bool { return syscall.Kill(pid, 0) != nil })
+}
+
+func awaitPID(t *testing.T, file string) (pid int) {
+	t.Helper()
+	poll(t, "the start of the command", func() bool {
+		b, err := os.ReadFile(file)
+		if err == nil {
+			pid, err = strconv.Atoi(strings.TrimSpace(string(b)))
+		}
+		return err == nil
+	})
+	return pid
+}
+
+func poll(t *testing.T, what string, happened func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(30 * time.Second)
+	for !happened() {
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatal("waited in vain for " + what)
+		}
+	}
 }

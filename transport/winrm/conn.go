@@ -87,11 +87,36 @@ func (c *conn) startShort(ctx context.Context, line string) (*command, error) {
 		if err != nil {
 			return nil, err
 		}
-		k, err := s.start(ctx, line)
+		k, err := c.begin(ctx, s, line)
 		if !isKind(err, transport.Gone) || attempt > 0 {
 			return k, err
 		}
 		c.forget(s)
+	}
+}
+
+// begin starts a command even if its caller leaves meanwhile: what the host
+// has begun has a name only with the reply, and must be ended by that name.
+func (c *conn) begin(ctx context.Context, s *shell, line string) (*command, error) {
+	type started struct {
+		k   *command
+		err error
+	}
+	reply := make(chan started, 1)
+	go func() {
+		k, err := s.start(context.WithoutCancel(ctx), line)
+		reply <- started{k, err}
+	}()
+	select {
+	case r := <-reply:
+		return r.k, r.err
+	case <-ctx.Done():
+		go func() {
+			if r := <-reply; r.err == nil {
+				c.free(ctx, r.k)
+			}
+		}()
+		return nil, c.c.explain(ctx, "command", context.Cause(ctx))
 	}
 }
 

@@ -162,6 +162,7 @@ func dial(t *testing.T, cfg Config) transport.Conn {
 type relay struct {
 	net.Listener
 	silent atomic.Bool
+	held   atomic.Pointer[chan struct{}] // until it is closed the host's answers wait
 	cut    chan struct{}
 
 	mu   sync.Mutex
@@ -223,6 +224,13 @@ func (r *relay) copy(to io.Writer, from io.Reader, client bool) {
 		if r.silent.Load() {
 			<-r.cut
 			return
+		}
+		if held := r.held.Load(); held != nil && !client {
+			select {
+			case <-*held:
+			case <-r.cut:
+				return
+			}
 		}
 		if _, werr := to.Write(b[:n]); err != nil || werr != nil {
 			return
