@@ -141,8 +141,8 @@ func TestCloseKillsAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	grandchild := meetConn(t, l)
+	readPort(t, grandchild) // it has said all it has to say
 	p.Close()
-	readPort(t, grandchild)
 	grandchild.SetReadDeadline(time.Now().Add(time.Minute))
 	if _, err := grandchild.Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {
 		t.Errorf("the grandchild lives: %v", err)
