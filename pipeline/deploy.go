@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/journal"
@@ -299,5 +298,3 @@ func hintOf(p *problem.Error, otherwise string) string {
 	}
 	return otherwise
 }
-
-func (r Result) String() string { return fmt.Sprintf("%s %s", r.State, r.Release) }
