@@ -25,11 +25,32 @@ func (p *Pipeline) encoded(b *packaging.Bundle, d release.Digest) ([]byte, error
 	}
 	once := p.enc.done[d]
 	if once == nil {
-		once = sync.OnceValues(func() ([]byte, error) { return compress(b, d) })
+		once = sync.OnceValues(func() ([]byte, error) { return p.encode(b, d) })
 		p.enc.done[d] = once
 	}
 	p.enc.mu.Unlock()
 	return once()
+}
+
+// encode gives the bytes that travel for a content.
+func (p *Pipeline) encode(b *packaging.Bundle, d release.Digest) ([]byte, error) {
+	if !p.Plain {
+		return compress(b, d)
+	}
+	r, err := b.Content(d)
+	if err != nil {
+		return nil, fmt.Errorf("read bundle: %w", err)
+	}
+	defer r.Close()
+	return io.ReadAll(r)
+}
+
+// encoding is the name of what encode does.
+func (p *Pipeline) encoding() string {
+	if p.Plain {
+		return ""
+	}
+	return "zstd"
 }
 
 func compress(b *packaging.Bundle, d release.Digest) ([]byte, error) {

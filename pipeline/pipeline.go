@@ -40,6 +40,7 @@ type Pipeline struct {
 	Address string               // from where
 	Now     func() time.Time
 	Exit    func(Result, error) int // the exit code that the journal records
+	Plain   bool                    // contents travel as they are, not compressed
 
 	enc encodings
 }

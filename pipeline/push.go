@@ -68,7 +68,7 @@ func (h *host) put(ctx context.Context, c *rpc.Client, run string, b *packaging.
 	}}
 	_, err = c.Put(ctx, rpc.Put{
 		Service: h.p.Target.Service.Name, Run: run, Fence: h.fence,
-		Digest: part.Digest, Size: size, Encoded: int64(len(enc)), Encoding: "zstd", Offset: offset,
+		Digest: part.Digest, Size: size, Encoded: int64(len(enc)), Encoding: h.p.encoding(), Offset: offset,
 	}, body)
 	return body.n, err
 }

@@ -1,0 +1,33 @@
+package pipeline
+
+import (
+	"context"
+
+	"github.com/go-shipper/shipper/packaging"
+	"github.com/go-shipper/shipper/release"
+	"github.com/go-shipper/shipper/rollout"
+)
+
+// Push brings the release in the bundle at path to all hosts, verified and
+// installed, and starts nothing: a deploy of it finds everything there.
+func (p *Pipeline) Push(ctx context.Context, path string) (Result, error) {
+	s := newStory(newRun(p.Now()), p.Now, p.Emit)
+	b, err := packaging.Open(path)
+	if err != nil {
+		return Result{State: rollout.Failed, Run: s.run}, err
+	}
+	defer b.Close()
+	res := Result{State: rollout.Failed, Run: s.run, Release: b.Release()}
+	d := &deployment{p: p, b: b, s: s, f: p.fleet(), revisions: map[string]release.Revision{}}
+	defer d.f.close()
+	if err := p.reach(ctx, d.f, s); err != nil {
+		return res, stopped(ctx, err)
+	}
+	return p.underRun(ctx, d.f, s, "push", res, func(l *lease) (Result, error) {
+		if err := d.pushAll(ctx, l); err != nil {
+			return res, stopped(ctx, err)
+		}
+		res.State = rollout.Promoted
+		return res, nil
+	})
+}
