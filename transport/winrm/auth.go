@@ -58,7 +58,9 @@ func (l *link) negotiate(ctx context.Context, cfg Config) error {
 	case a.status >= 300 && a.status != http.StatusInternalServerError: // some hosts dislike the empty envelope, after the logon
 		return &httpError{status: a.status}
 	}
-	l.session = session
+	if session != nil {
+		l.seals = &seals{session, protocolNegotiate}
+	}
 	return nil
 }
 

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/go-shipper/shipper/transport/winrm/internal/ntlm"
 )
 
 const (
@@ -29,9 +27,9 @@ type link struct {
 	transport *http.Transport
 	conn      *onceConn
 	cert      *tls.ConnectionState
-	session   *ntlm.Session // seals; nil inside TLS
-	basic     string        // Authorization of every request, or empty
-	rested    time.Time     // since when idle
+	seals     *seals    // nil inside TLS
+	basic     string    // Authorization of every request, or empty
+	rested    time.Time // since when idle
 }
 
 // onceConn counts what was written: nothing written means nothing was done.
@@ -150,8 +148,8 @@ func (l *link) roundTrip(ctx context.Context, header http.Header, body []byte) (
 // exchange sends one message and gives the body of its reply, or its fault.
 func (l *link) exchange(ctx context.Context, m message) (*body, error) {
 	kind, payload := plainType, m.body
-	if l.session != nil {
-		kind, payload = sealedType, seal(l.session, m.body)
+	if l.seals != nil {
+		kind, payload = fmt.Sprintf(sealedType, l.seals.protocol), l.seals.seal(m.body)
 	}
 	a, err := l.post(ctx, http.Header{"Content-Type": {kind}}, payload)
 	if err != nil {
@@ -170,13 +168,13 @@ func (l *link) exchange(ctx context.Context, m message) (*body, error) {
 // plain opens the answer. On a sealing link nothing unsealed is believed.
 func (l *link) plain(a *answer) ([]byte, error) {
 	kind := strings.ToLower(a.header.Get("Content-Type"))
-	if l.session == nil {
+	if l.seals == nil {
 		return a.body, nil
 	}
 	if !strings.HasPrefix(kind, "multipart/encrypted") {
 		return nil, errNotSealed
 	}
-	return open(l.session, a.body)
+	return l.seals.open(a.body)
 }
 
 var errNotSealed = errors.New("the answer is not encrypted")

@@ -6,43 +6,60 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-
-	"github.com/go-shipper/shipper/transport/winrm/internal/ntlm"
 )
 
 // A sealed message travels as a multipart of two parts: the length of the
 // plain text, then signature and cipher text. Hosts want these very bytes,
 // tabs included, and no line break before the last boundary (MS-WSMV 2.2.9.1).
 const (
-	sealedType   = `multipart/encrypted;protocol="application/HTTP-SPNEGO-session-encrypted";boundary="Encrypted Boundary"`
+	sealedType   = `multipart/encrypted;protocol="%s";boundary="Encrypted Boundary"`
 	plainType    = "application/soap+xml;charset=UTF-8"
 	boundary     = "--Encrypted Boundary"
-	sealedHead   = boundary + "\r\n\tContent-Type: application/HTTP-SPNEGO-session-encrypted\r\n\tOriginalContent: type=" + plainType + ";Length=%d\r\n" + boundary + "\r\n\tContent-Type: application/octet-stream\r\n"
+	sealedHead   = boundary + "\r\n\tContent-Type: %s\r\n\tOriginalContent: type=" + plainType + ";Length=%d\r\n" + boundary + "\r\n\tContent-Type: application/octet-stream\r\n"
 	sealedTail   = boundary + "--\r\n"
 	maxSealedRow = 256 // a header row of a host, in bytes
 )
 
+// The protocols of sealed messages, after the scheme of the logon.
+const (
+	protocolNegotiate = "application/HTTP-SPNEGO-session-encrypted"
+	protocolKerberos  = "application/HTTP-Kerberos-session-encrypted"
+)
+
+// sealer protects the messages of one connection, in order. After an error
+// it is void.
+type sealer interface {
+	// Seal appends the signature and the cipher text of plain to dst.
+	Seal(dst, plain []byte) []byte
+	// Open gives the plain text of a message, in the message's memory.
+	Open(signature, sealed []byte) ([]byte, error)
+	// SignatureSize is the size of our signatures, in bytes.
+	SignatureSize() int
+}
+
+// seals is how a connection protects its messages.
+type seals struct {
+	sealer
+	protocol string
+}
+
 var errSealed = errors.New("malformed sealed message")
 
 // seal wraps a copy of plain: the request may have to be sent again.
-func seal(s *ntlm.Session, plain []byte) []byte {
-	out := make([]byte, 0, len(plain)+len(sealedHead)+len(sealedTail)+64)
-	out = fmt.Appendf(out, sealedHead, len(plain))
-	out = binary.LittleEndian.AppendUint32(out, ntlm.SignatureSize)
-	at := len(out)
-	out = append(out, make([]byte, ntlm.SignatureSize)...)
-	out = append(out, plain...)
-	copy(out[at:], s.Seal(out[at+ntlm.SignatureSize:]))
-	return append(out, sealedTail...)
+func (s *seals) seal(plain []byte) []byte {
+	out := make([]byte, 0, len(plain)+len(sealedHead)+len(sealedTail)+256)
+	out = fmt.Appendf(out, sealedHead, s.protocol, len(plain))
+	out = binary.LittleEndian.AppendUint32(out, uint32(s.SignatureSize()))
+	return append(s.Seal(out, plain), sealedTail...)
 }
 
 // open gives the plain text of a sealed message, in the message's memory.
-func open(s *ntlm.Session, b []byte) ([]byte, error) {
+func (s *seals) open(b []byte) ([]byte, error) {
 	sig, sealed, err := splitSealed(b)
 	if err != nil {
 		return nil, err
 	}
-	return sealed, s.Open(sealed, sig)
+	return s.Open(sig, sealed)
 }
 
 // splitSealed finds signature and cipher text. The cipher text is taken by
@@ -86,14 +103,22 @@ func originalLength(value []byte) (int, error) {
 	return n, nil
 }
 
+// maxSignature bounds the signature of a host, in bytes. That of Kerberos
+// holds what the cipher adds to the message: up to 72.
+const maxSignature = 256
+
 func splitContent(b []byte, length int) (sig, sealed []byte, err error) {
-	const head = 4 + ntlm.SignatureSize
-	if length < 0 || len(b) < head || binary.LittleEndian.Uint32(b) != ntlm.SignatureSize || len(b)-head < length {
+	if length < 0 || len(b) < 4 {
 		return nil, nil, fmt.Errorf("%w: content", errSealed)
 	}
-	tail := bytes.TrimSpace(b[head+length:])
+	size := int64(binary.LittleEndian.Uint32(b))
+	if b = b[4:]; size > maxSignature || int64(len(b))-size < int64(length) {
+		return nil, nil, fmt.Errorf("%w: content", errSealed)
+	}
+	sig, b = b[:size], b[size:]
+	tail := bytes.TrimSpace(b[length:])
 	if !bytes.HasPrefix(tail, []byte("--")) || !bytes.HasSuffix(tail, []byte("Encrypted Boundary--")) || len(tail) > len(boundary)+3 {
 		return nil, nil, fmt.Errorf("%w: end", errSealed)
 	}
-	return b[4:head], b[head : head+length], nil
+	return sig, b[:length], nil
 }

@@ -36,8 +36,8 @@ func TestSealOfTheSpecification(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data := utf16le("Plaintext")
-	sig := s.Seal(data)
+	message := s.Seal(nil, utf16le("Plaintext"))
+	sig, data := message[:signatureSize], message[signatureSize:]
 	if want := unhex(t, "54e50165bf1936dc996020c1811b0f06fb5f"); !bytes.Equal(data, want) {
 		t.Errorf("sealed = %x, want %x", data, want)
 	}
@@ -64,9 +64,8 @@ func peers(t *testing.T) (client, host *Session) {
 func TestSessionRunsOn(t *testing.T) {
 	client, host := peers(t)
 	for i, text := range []string{"one", "", strings.Repeat("three", 10000)} {
-		b := []byte(text)
-		sig := client.Seal(b)
-		if err := host.Open(b, sig); err != nil || string(b) != text {
+		b := client.Seal(nil, []byte(text))
+		if b, err := host.Open(b[:signatureSize], b[signatureSize:]); err != nil || string(b) != text {
 			t.Fatalf("message %d: %v", i, err)
 		}
 	}
@@ -83,9 +82,9 @@ func TestSessionRefuses(t *testing.T) {
 	for name, change := range cases {
 		t.Run(name, func(t *testing.T) {
 			client, host := peers(t)
-			b := []byte("message")
-			sig := client.Seal(b)
-			if err := host.Open(change(b, sig)); err == nil {
+			b := client.Seal(nil, []byte("message"))
+			sealed, sig := change(b[signatureSize:], b[:signatureSize])
+			if _, err := host.Open(sig, sealed); err == nil {
 				t.Error("accepted")
 			}
 		})

@@ -13,8 +13,7 @@ import (
 	"crypto/sha512"
 )
 
-// SignatureSize is the length of a message's signature in bytes.
-const SignatureSize = 16
+const signatureSize = 16 // of each message, in bytes
 
 // Session seals what goes out and opens what comes in, in order: the key
 // streams run on from message to message. After an error it is void. Sealing
@@ -56,23 +55,30 @@ func newDirection(key []byte, name string) (direction, error) {
 	return direction{cipher: c, mac: hmac.New(md5.New, derive("signing"))}, err
 }
 
-// Seal encrypts b in place and returns its signature.
-func (s *Session) Seal(b []byte) []byte {
-	sum := s.out.sum(b)
-	s.out.cipher.XORKeyStream(b, b)
-	return s.out.sign(sum)
+// SignatureSize is the size of a message's signature, in bytes.
+func (s *Session) SignatureSize() int { return signatureSize }
+
+// Seal appends the signature and the cipher text of plain to dst.
+func (s *Session) Seal(dst, plain []byte) []byte {
+	at := len(dst)
+	dst = append(append(dst, make([]byte, signatureSize)...), plain...)
+	sum := s.out.sum(plain)
+	sealed := dst[at+signatureSize:]
+	s.out.cipher.XORKeyStream(sealed, sealed)
+	copy(dst[at:], s.out.sign(sum))
+	return dst
 }
 
-// Open decrypts b in place and checks its signature.
-func (s *Session) Open(b, sig []byte) error {
-	if len(sig) != SignatureSize {
-		return errors.New("sealed message: signature has a wrong length")
+// Open decrypts sealed in place and checks its signature.
+func (s *Session) Open(signature, sealed []byte) ([]byte, error) {
+	if len(signature) != signatureSize {
+		return nil, errors.New("sealed message: signature has a wrong length")
 	}
-	s.in.cipher.XORKeyStream(b, b)
-	if !hmac.Equal(s.in.sign(s.in.sum(b)), sig) {
-		return errors.New("sealed message: signature does not match")
+	s.in.cipher.XORKeyStream(sealed, sealed)
+	if !hmac.Equal(s.in.sign(s.in.sum(sealed)), signature) {
+		return nil, errors.New("sealed message: signature does not match")
 	}
-	return nil
+	return sealed, nil
 }
 
 func (d *direction) sum(b []byte) []byte {
