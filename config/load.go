@@ -49,6 +49,7 @@ func Parse(path string, data []byte) (*File, error) {
 	for _, env := range f.Names() {
 		f.targets[env] = target(whole, root, env, &problems)
 	}
+	f.checkRequires(&problems)
 	f.settleBuild()
 	return f, problems.err(path)
 }

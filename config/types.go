@@ -44,6 +44,7 @@ type Target struct {
 	Bootstrap   Bootstrap `yaml:"bootstrap"`
 	Hosts       []Host    `yaml:"hosts"`
 	Transport   Transport `yaml:"transport"`
+	Requires    Requires  `yaml:"requires"`
 	at          positions // of every value, for problems found later
 }
 
@@ -198,12 +199,20 @@ type Bootstrap struct {
 type Environment struct {
 	Hosts     []Host          `yaml:"hosts"`
 	Transport Transport       `yaml:"transport"`
+	Requires  Requires        `yaml:"requires"`
 	Service   ServiceOverride `yaml:"service"`
 	Traffic   Traffic         `yaml:"traffic"`
 	Checks    []Check         `yaml:"checks"`
 	Rollout   Rollout         `yaml:"rollout"`
 	Analysis  Analysis        `yaml:"analysis"`
 	Rollback  Rollback        `yaml:"rollback"`
+}
+
+// Requires is what a release must have been through before an environment
+// takes it: stable on all hosts of another one, for so long.
+type Requires struct {
+	Environment string        `yaml:"environment"`
+	For         time.Duration `yaml:"for"`
 }
 
 // ServiceOverride is what an environment may say about the service. Its

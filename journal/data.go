@@ -1,6 +1,10 @@
 package journal
 
-import "github.com/go-shipper/shipper/release"
+import (
+	"time"
+
+	"github.com/go-shipper/shipper/release"
+)
 
 // RunStarted opens a run.
 type RunStarted struct {
@@ -13,6 +17,16 @@ type RunStarted struct {
 	Strategy    string          `json:"strategy,omitempty"`
 	Hosts       []string        `json:"hosts,omitempty"`
 	Version     string          `json:"shipper,omitempty"`
+}
+
+// Promotion is the proof that a release has been through another environment:
+// how long the hosts there had it as stable.
+type Promotion struct {
+	Environment string          `json:"environment"`
+	Release     release.Release `json:"release"`
+	Hosts       []string        `json:"hosts"`
+	Since       time.Time       `json:"since"`   // of the host that had it for the shortest time
+	Seconds     float64         `json:"seconds"` // that it was stable there
 }
 
 // Build tells which builder made which executables.

@@ -33,6 +33,9 @@ func (p *Pipeline) Deploy(ctx context.Context, req DeployRequest) (Result, error
 	if _, err := rollout.New(plan(p.Target, nil)); err != nil {
 		return res, planProblem(err)
 	}
+	if err := p.hasBeenThrough(ctx, b.Release(), s); err != nil {
+		return res, stopped(ctx, err)
+	}
 	defer d.f.close()
 	if err := p.reach(ctx, d.f, s); err != nil {
 		return res, stopped(ctx, err)

@@ -44,6 +44,8 @@ func (s *story) line(r journal.Record) (said, bool) {
 		return built(decode[journal.Build](r)), true
 	case journal.TypeHost:
 		return connected(r.Host, decode[journal.HostInfo](r)), true
+	case journal.TypePromotion:
+		return promoted(decode[journal.Promotion](r)), true
 	case journal.TypePush:
 		return pushed(decode[journal.Push](r)), true
 	case journal.TypeStarted:
@@ -257,6 +259,10 @@ func requested(d journal.Request) said {
 		text += " by " + clean(d.By)
 	}
 	return said{"asked", text, warn}
+}
+
+func promoted(d journal.Promotion) said {
+	return said{"promotion", fmt.Sprintf("%s was stable in %s for %s on %s", name(d.Release), clean(d.Environment), span(seconds(d.Seconds)), plural(len(d.Hosts), "host")), good}
 }
 
 func committed(d journal.Committed) said {

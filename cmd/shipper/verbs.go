@@ -41,11 +41,24 @@ func (p *program) pipeline(c *cli.Context) (verbs, error) {
 		return nil, err
 	}
 	p.told.expect(p.target.Hosts)
-	return p.start(&pipeline.Pipeline{
-		Target: p.target, Dial: dialer(p.target.Transport), Bridge: pipeline.Bootstrap(p.target, findHelper), Leave: pipeline.Leave(p.target),
+	run := p.over(p.target)
+	if before := p.target.Requires.Environment; before != "" {
+		target, err := file.Target(before)
+		if err != nil {
+			return nil, err
+		}
+		run.Before = p.over(target)
+	}
+	return p.start(run), nil
+}
+
+// over is a pipeline that works on a target.
+func (p *program) over(t config.Target) *pipeline.Pipeline {
+	return &pipeline.Pipeline{
+		Target: t, Dial: dialer(t.Transport), Bridge: pipeline.Bootstrap(t, findHelper), Leave: pipeline.Leave(t),
 		Emit: p.told.emit, Version: own().Version, Owner: owner(), Address: address(), Now: time.Now,
 		Exit: func(r pipeline.Result, err error) int { return exitCode(p.verb, r.State, err) },
-	}), nil
+	}
 }
 
 // simple wraps the verbs that need a pipeline and nothing else.
