@@ -166,6 +166,6 @@ func writeFile(dir string, m Manifest, contents Contents) (string, Manifest, err
 	if err := tmp.Close(); err != nil {
 		return "", m, err
 	}
-	path := filepath.Join(dir, m.Name+"-"+Release(m).Dir()+".zip")
+	path := filepath.Join(dir, FileName(m.Name, Release(m)))
 	return path, m, os.Rename(tmp.Name(), path)
 }

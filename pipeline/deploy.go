@@ -49,6 +49,9 @@ func (p *Pipeline) Deploy(ctx context.Context, req DeployRequest) (Result, error
 		res.State = rollout.Promoted
 		return res, nil
 	}
+	if err := forwards(b.Release(), before, req); err != nil {
+		return res, err
+	}
 	return p.underRun(ctx, d.f, s, "deploy", res, func(l *lease) (Result, error) {
 		return d.underLock(ctx, l, res)
 	})
@@ -179,26 +182,6 @@ func (p *Pipeline) ports() rpc.Ports {
 func (p *Pipeline) traffic() rpc.TrafficConfig {
 	t := p.Target.Traffic
 	return rpc.TrafficConfig{Router: t.Router, Listen: t.Listen, DrainTimeout: t.DrainTimeout, Boot: t.Boot}
-}
-
-// bundle opens the given bundle or builds HEAD.
-func (p *Pipeline) bundle(ctx context.Context, req DeployRequest, s *story) (*packaging.Bundle, error) {
-	path := req.Bundle
-	if path == "" {
-		var err error
-		if path, _, err = p.build(ctx, req.Dir, "", s); err != nil {
-			return nil, err
-		}
-	}
-	b, err := packaging.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	if name := b.Manifest.Name; name != p.Target.Service.Name {
-		return nil, errors.Join(problem.New(problem.Usage, "give the bundle of this service, or the configuration of that one",
-			"%s: bundle of service %q, but %s describes %q", path, name, p.Target.Path, p.Target.Service.Name), b.Close())
-	}
-	return b, nil
 }
 
 // reach connects the fleet and tells what answers.

@@ -12,6 +12,7 @@ import (
 	"github.com/go-shipper/shipper/config"
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/journal"
+	"github.com/go-shipper/shipper/packaging"
 	"github.com/go-shipper/shipper/release"
 	"github.com/go-shipper/shipper/rollout"
 	"github.com/go-shipper/shipper/transport"
@@ -42,14 +43,18 @@ type Pipeline struct {
 	Before  *Pipeline               // of the environment that releases must have been through
 	Exit    func(Result, error) int // the exit code that the journal records
 	Plain   bool                    // contents travel as they are, not compressed
+	Shelf   packaging.Shelf         // where bundles lie; nil: the folder that builds go to
 
 	enc encodings
 }
 
-// DeployRequest says what to deploy; Bundle empty builds HEAD of Dir.
+// DeployRequest says what to deploy: the file Bundle, or the highest version
+// on the shelf that Release allows; with neither, HEAD of Dir is built.
 type DeployRequest struct {
-	Dir    string
-	Bundle string
+	Dir            string
+	Bundle         string
+	Release        string // semver constraint
+	AllowDowngrade bool   // to a version below the one that is stable
 }
 
 // RollbackRequest says where to go back to; To empty is the previous release.

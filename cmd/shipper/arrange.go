@@ -98,7 +98,7 @@ func laterVerbs() []string {
 }
 
 // laterFlags come with later versions, too.
-func laterFlags() []string { return []string{"release", "plan", "check", "restore", "replay", "out"} }
+func laterFlags() []string { return []string{"plan", "check", "restore", "replay", "out"} }
 
 // known is a flag, with the verb it belongs to; "" for global ones.
 type known struct {

@@ -16,16 +16,26 @@ func (p *program) deployCommand() *cli.Command {
 		Usage: "release to all hosts of an environment; builds HEAD unless a bundle is given",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "bundle", Usage: "release this `FILE`, made by shipper build"},
+			&cli.StringFlag{Name: "release", Usage: "release the highest version among the built bundles that `CONSTRAINT` allows, like ^1.4"},
+			&cli.BoolFlag{Name: "allow-downgrade", Usage: "release a version below the one that is stable"},
 		},
 		Action: p.simple("deploy", p.deploy),
 	}
 }
 
 func (p *program) deploy(c *cli.Context, run verbs) (pipeline.Result, error) {
-	req := pipeline.DeployRequest{Dir: filepath.Dir(p.target.Path), Bundle: c.String("bundle")}
+	req := pipeline.DeployRequest{
+		Dir: filepath.Dir(p.target.Path), Bundle: c.String("bundle"),
+		Release: c.String("release"), AllowDowngrade: c.Bool("allow-downgrade"),
+	}
 	err := p.target.CheckFiles()
-	if c.IsSet("bundle") {
+	switch {
+	case c.IsSet("bundle") && c.IsSet("release"):
+		err = problem.New(problem.Usage, "leave one of them out", "--bundle and --release exclude each other")
+	case c.IsSet("bundle"):
 		err = readable(req.Bundle)
+	case c.IsSet("release") && req.Release == "":
+		err = problem.New(problem.Usage, "write a version, or a range like ^1.4", "--release is empty")
 	}
 	if err != nil {
 		return pipeline.Result{}, err
