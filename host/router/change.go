@@ -33,7 +33,7 @@ func (r *Router) put(ctx context.Context, route Route, match uint64) (View, erro
 		s = newService(route.Service, rand.Text(), r.env)
 		s.markReady()
 	}
-	front, err := r.bindNew(ctx, s, route.Listen)
+	front, err := r.bindNew(ctx, route.Listen)
 	if err != nil {
 		return View{}, err
 	}
@@ -50,18 +50,20 @@ func (r *Router) put(ctx context.Context, route Route, match uint64) (View, erro
 // take switches to a route that is checked, bound and written.
 func (r *Router) take(s *service, route Route, f *front) {
 	r.services[route.Service] = s
-	if old := s.table.Load().route; old.Stable != route.Stable || old.Canary != route.Canary || old.Weight != route.Weight {
+	old := s.table.Load().route
+	if old.Stable != route.Stable || old.Canary != route.Canary || old.Weight != route.Weight {
 		r.env.Log.Info("route", "service", s.name, "listen", route.Listen,
 			"stable", route.Stable, "canary", route.Canary, "weight", route.Weight, "lease", route.Lease)
 	}
 	s.apply(route, r.nextGeneration())
-	if f == nil {
-		return
+	if f != nil {
+		r.open(f)
+	} else {
+		r.rewire(route.Listen)
 	}
-	if old := s.front; old != nil {
-		r.background.Go(func() { old.drain(route.DrainTimeout) })
+	if left := r.rewire(old.Listen); left != nil {
+		r.background.Go(func() { left.drain(route.DrainTimeout) })
 	}
-	r.open(s, f)
 }
 
 // remove frees the address and ends the service.
@@ -73,7 +75,7 @@ func (r *Router) remove(ctx context.Context, name string, match uint64) error {
 	done := make(chan struct{})
 	r.background.Go(func() {
 		defer close(done)
-		s.stop(f)
+		stop(f, []*service{s})
 	})
 	return wait(ctx, done)
 }
@@ -92,7 +94,7 @@ func (r *Router) forget(name string, match uint64) (*service, *front, error) {
 		return nil, nil, err
 	}
 	delete(r.services, name)
-	return s, s.front, nil
+	return s, r.rewire(s.table.Load().route.Listen), nil
 }
 
 // drain takes a slot out of use and returns when nothing is connected to it.
@@ -193,26 +195,30 @@ func (r *Router) expect(s *service, match uint64) error {
 
 func (r *Router) checkFree(route Route) error {
 	for name, other := range r.services {
-		listen := other.table.Load().route.Listen
-		if listen == route.Listen && name == route.Service || !overlap(listen, route.Listen) {
+		there := other.table.Load().route
+		if name == route.Service && there.Listen == route.Listen {
 			continue
 		}
 		// The service's own old address too: it is served until the new one is.
+		why := collide(there, route)
+		if why == "" {
+			continue
+		}
 		return &problem.Error{
 			What: "listen on " + route.Listen,
-			Hint: "give " + route.Service + " a traffic.listen with another port",
-			Err:  fmt.Errorf("%w: %s is owned by service %s", ErrConflict, listen, name),
+			Hint: "give " + route.Service + " a traffic.listen with another port, or hosts or a path of its own",
+			Err:  fmt.Errorf("%w: service %s %s", ErrConflict, name, why),
 		}
 	}
 	return nil
 }
 
-// bindNew takes the address unless the service has it; then it gives nil.
-func (r *Router) bindNew(ctx context.Context, s *service, listen string) (*front, error) {
-	if s.front != nil && s.table.Load().route.Listen == listen {
+// bindNew takes the address unless it is served already; then it gives nil.
+func (r *Router) bindNew(ctx context.Context, listen string) (*front, error) {
+	if r.fronts[listen] != nil {
 		return nil, nil
 	}
-	return bind(ctx, s, listen)
+	return bind(ctx, r.env, listen)
 }
 
 // persist writes the state if what outlives the router changes.

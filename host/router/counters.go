@@ -24,6 +24,7 @@ type counters struct {
 	requests, status5xx, status4xx      atomic.Int64
 	connect, timeout, aborted, canceled atomic.Int64
 	inflight, bytes                     atomic.Int64
+	fallback                            atomic.Int64 // answered by stable after connect failed
 	latency                             [release.LatencyBuckets]atomic.Int64
 }
 
@@ -65,7 +66,7 @@ func (c *counters) snapshot() rpc.SlotCounters {
 		Status5xx: c.status5xx.Load(), Status4xx: c.status4xx.Load(),
 		Connect: c.connect.Load(), Timeout: c.timeout.Load(),
 		Aborted: c.aborted.Load(), Canceled: c.canceled.Load(),
-		Inflight: c.inflight.Load(), Bytes: c.bytes.Load(),
+		Inflight: c.inflight.Load(), Bytes: c.bytes.Load(), Fallback: c.fallback.Load(),
 	}
 	last := -1
 	latency := make([]int64, len(c.latency))

@@ -61,7 +61,10 @@ func newProxy(addr string, pool http.RoundTripper, e *env) *httputil.ReverseProx
 			// ReverseProxy drops what it cannot parse; an instance shall see
 			// the query that the client sent.
 			p.Out.URL.RawQuery = p.In.URL.RawQuery
-			p.SetXForwarded()
+			// Cleaned before; ReverseProxy takes them out once more.
+			for _, name := range []string{forwardedFor, forwardedHost, forwardedProto} {
+				p.Out.Header[name] = p.In.Header[name]
+			}
 			if b, ok := p.In.Body.(*body); ok {
 				p.Out.GetBody = b.again
 			}

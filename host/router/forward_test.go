@@ -403,7 +403,7 @@ func TestACanaryThatIsGoneCostsNoAnswer(t *testing.T) {
 		t.Errorf("%s, %d bytes, %v", res.Status, len(got), err)
 	}
 	blue, green := r.counters(release.Blue), r.counters(release.Green)
-	if green.Connect != 1 || green.Requests != 1 || blue.Requests != 1 || blue.Errors() != 0 {
+	if green.Connect != 1 || green.Fallback != 1 || green.Requests != 1 || blue.Requests != 1 || blue.Errors() != 0 {
 		t.Errorf("blue %+v, green %+v", blue, green)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-shipper/shipper/problem"
@@ -16,14 +17,16 @@ const (
 	maxRequestHeader  = 64 << 10          // bytes
 )
 
-// front is a public address that is bound.
+// front is a public address that is bound, for all services behind it.
 type front struct {
+	listen   string
 	listener net.Listener
 	server   *http.Server
+	routes   atomic.Pointer[routes]
 }
 
 // bind takes the address, exclusively, and does not serve yet.
-func bind(ctx context.Context, s *service, addr string) (*front, error) {
+func bind(ctx context.Context, e *env, addr string) (*front, error) {
 	lc := net.ListenConfig{Control: exclusive}
 	l, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
@@ -33,13 +36,26 @@ func bind(ctx context.Context, s *service, addr string) (*front, error) {
 			Err:  fmt.Errorf("%w: %w", ErrConflict, err),
 		}
 	}
-	return &front{listener: l, server: &http.Server{
-		Handler:           s,
+	f := &front{listen: addr, listener: l}
+	f.server = &http.Server{
+		Handler:           f,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       clientIdleTimeout,
 		MaxHeaderBytes:    maxRequestHeader,
-		ErrorLog:          s.env.errlog,
-	}}, nil
+		ErrorLog:          e.errlog,
+	}
+	f.routes.Store(&routes{})
+	return f, nil
+}
+
+// ServeHTTP finds the service that a request is for.
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s := f.routes.Load().find(r.Host, r.URL.Path)
+	if s == nil {
+		refuse(w, http.StatusNotFound, "no service answers to this name and path")
+		return
+	}
+	s.ServeHTTP(w, r)
 }
 
 // serve returns when the front is closed, or its listener broke.

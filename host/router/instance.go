@@ -18,6 +18,8 @@ const (
 	maxHeader     = 256 << 10        // bytes of an answer's headers
 	bufferSize    = 16 << 10         // of a backend connection, each way
 	drainGrace    = 2 * time.Second  // between "no more" and the cut
+
+	fallbackSilence = 10 * time.Second // between two words about the same
 )
 
 // instance is one run of a slot at one address. It has a transport of its
@@ -32,6 +34,7 @@ type instance struct {
 	conns    *conns
 	before   <-chan struct{} // closes when the one before in this slot is drained; or nil
 
+	told      atomic.Int64 // when a fallback to stable was logged last
 	inflight  atomic.Int64
 	draining  atomic.Bool
 	idle      chan struct{} // closed when draining and nothing is in flight

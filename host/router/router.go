@@ -42,6 +42,7 @@ type Router struct {
 
 	mu         sync.Mutex // held by changes; the data path takes no lock
 	services   map[string]*service
+	fronts     map[string]*front // by their addresses
 	generation uint64
 	closed     bool
 	ctx        context.Context // of Run: ends probes
@@ -70,6 +71,7 @@ func New(o Options) *Router {
 		},
 		store:    store{o.Dir, o.Log},
 		services: map[string]*service{},
+		fronts:   map[string]*front{},
 		// Higher than any generation of an earlier start, so that nobody's
 		// memory of one matches by chance.
 		generation: uint64(time.Now().UnixMicro()),
@@ -141,10 +143,11 @@ func (r *Router) bindMissing() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, s := range r.services {
-		if s.front != nil || r.closed {
+		listen := s.table.Load().route.Listen
+		if r.fronts[listen] != nil || r.closed {
 			continue
 		}
-		f, err := bind(r.ctx, s, s.table.Load().route.Listen)
+		f, err := bind(r.ctx, r.env, listen)
 		if err != nil {
 			if s.problem == "" {
 				r.env.Log.Error("public address is not served", "service", s.name, "err", err)
@@ -152,39 +155,80 @@ func (r *Router) bindMissing() {
 			s.problem = err.Error()
 			continue
 		}
-		r.open(s, f)
+		r.open(f)
 	}
 }
 
 // open serves a bound front. The caller holds mu.
-func (r *Router) open(s *service, f *front) {
-	s.front, s.problem = f, ""
+func (r *Router) open(f *front) {
+	r.fronts[f.listen] = f
+	r.rewire(f.listen)
 	r.background.Go(func() {
 		if err := f.serve(); !errors.Is(err, http.ErrServerClosed) {
-			r.lost(s, f, err)
+			r.lost(f, err)
 		}
 	})
 }
 
-// lost lets keepBound look for the address again; requests that came in
-// before finish.
-func (r *Router) lost(s *service, f *front, err error) {
-	r.env.Log.Error("public address is lost", "service", s.name, "err", err)
-	r.mu.Lock()
-	if s.front == f {
-		s.front, s.problem = nil, err.Error()
+// rewire tells the front of an address who is behind it now. If nobody is, it
+// gives the front, which is the caller's to drain: what came in finds its
+// service by the routes as they were. The caller holds mu.
+func (r *Router) rewire(listen string) *front {
+	f := r.fronts[listen]
+	if f == nil {
+		return nil
 	}
-	r.mu.Unlock()
-	f.drain(s.table.Load().route.DrainTimeout)
+	behind := r.behind(listen)
+	if len(behind) == 0 {
+		delete(r.fronts, listen)
+		return f
+	}
+	for _, s := range behind {
+		s.problem = ""
+	}
+	f.routes.Store(newRoutes(behind))
+	return nil
 }
 
-// shutdown drains all services at once and waits for everything it started.
+// behind lists the services of an address. The caller holds mu.
+func (r *Router) behind(listen string) []*service {
+	var all []*service
+	for _, s := range r.services {
+		if s.table.Load().route.Listen == listen {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// lost lets keepBound look for the address again; requests that came in
+// before finish.
+func (r *Router) lost(f *front, err error) {
+	r.env.Log.Error("public address is lost", "listen", f.listen, "err", err)
+	r.mu.Lock()
+	behind := r.behind(f.listen)
+	if r.fronts[f.listen] == f {
+		delete(r.fronts, f.listen)
+		for _, s := range behind {
+			s.problem = err.Error()
+		}
+	}
+	r.mu.Unlock()
+	f.drain(longestDrain(behind))
+}
+
+// shutdown drains all fronts and services at once and waits for everything
+// it started.
 func (r *Router) shutdown() {
 	r.mu.Lock()
 	r.closed = true
+	listens := map[string]bool{}
 	for _, s := range r.services {
-		f := s.front
-		r.background.Go(func() { s.stop(f) })
+		listens[s.table.Load().route.Listen] = true
+	}
+	for listen := range listens {
+		f, behind := r.fronts[listen], r.behind(listen)
+		r.background.Go(func() { stop(f, behind) })
 	}
 	r.mu.Unlock()
 	r.background.Wait()

@@ -47,12 +47,12 @@ func TestDrawIsFair(t *testing.T) {
 	t.Parallel()
 	draw, hits := seeded(), 0
 	table := &table{
-		route: Route{Weight: 25}, deadline: time.Now().Add(time.Hour),
+		route: Route{Weight: 25, Lease: time.Hour}, deadline: time.Now().Add(time.Hour),
 		stable: &instance{}, canary: &instance{},
 	}
 	const n = 1_000_000
 	for range n {
-		if table.pick(time.Now(), draw) == table.canary {
+		if table.pick(time.Now(), client{}, draw) == table.canary {
 			hits++
 		}
 	}

@@ -17,21 +17,14 @@ type table struct {
 	generation uint64
 	deadline   time.Time // of the weight, by the monotonic clock
 	instances  map[release.Slot]*instance
+	policy     policy
 	stable     *instance // nil: none
 	canary     *instance // nil: none
 }
 
 // expired reports whether the weight's lease ran out. Nobody has to notice:
 // every request asks.
-func (t *table) expired(now time.Time) bool { return t.route.Weight > 0 && !now.Before(t.deadline) }
-
-// pick draws independently for each request.
-func (t *table) pick(now time.Time, draw func(n int) int) *instance {
-	if t.route.Weight == 0 || t.expired(now) || draw(int(release.Full)) >= int(t.route.Weight) {
-		return t.stable
-	}
-	return t.canary
-}
+func (t *table) expired(now time.Time) bool { return t.route.Lease > 0 && !now.Before(t.deadline) }
 
 // service answers the public requests of one route.
 type service struct {
@@ -44,8 +37,7 @@ type service struct {
 	ready     chan struct{} // closed when stable may be asked
 	readyOnce sync.Once
 
-	front   *front // the public address; nil: not bound. Router.mu guards it
-	problem string // why it is not bound; Router.mu guards it
+	problem string // why its address is not bound; Router.mu guards it
 }
 
 func newService(name, epoch string, e *env) *service {
@@ -74,7 +66,8 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusServiceUnavailable, "the service is starting")
 		return
 	}
-	in := s.claim()
+	addr := cleanForwarded(r, s.table.Load().policy.trusted, r.TLS != nil)
+	in := s.claim(client{addr, r.Header, r})
 	if in == nil {
 		refuse(w, http.StatusServiceUnavailable, "no release of this service is running here")
 		return
@@ -84,6 +77,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	err := forward(w, r, in)
 	if isConnect(err) && b.rewind() == nil {
 		if stable := s.claimStable(in); stable != nil {
+			s.tellFallback(in, err)
 			err = forward(w, r, stable)
 		}
 	}
@@ -106,10 +100,10 @@ func prepare(w http.ResponseWriter, r *http.Request) *body {
 
 // claim picks until an instance takes the request; one that drains is not in
 // the next table. Nil: there is none.
-func (s *service) claim() *instance {
+func (s *service) claim(c client) *instance {
 	for {
 		t := s.table.Load()
-		in := t.pick(s.env.Now(), s.env.Draw)
+		in := t.pick(s.env.Now(), c, s.env.Draw)
 		if in == nil || in.claim() {
 			return in
 		}
@@ -126,6 +120,17 @@ func (s *service) claimStable(failed *instance) *instance {
 		return nil
 	}
 	return t.stable
+}
+
+// tellFallback counts a request that stable answers instead of the canary, and
+// logs the first of each ten seconds.
+func (s *service) tellFallback(canary *instance, err error) {
+	n := canary.counters.fallback.Add(1)
+	now, last := s.env.Now().UnixNano(), canary.told.Load()
+	if now-last >= int64(fallbackSilence) && canary.told.CompareAndSwap(last, now) {
+		s.env.Log.Warn("the canary cannot be connected: stable answers", "service", s.name,
+			"slot", canary.slot, "requests", n, "err", err)
+	}
 }
 
 // awaitReady holds a request, by the route's choice, until stable answered

@@ -14,6 +14,7 @@ func (s *service) apply(route Route, generation uint64) {
 	next := &table{
 		route: route, generation: generation,
 		deadline:  s.env.Now().Add(route.Lease),
+		policy:    newPolicy(route),
 		instances: map[release.Slot]*instance{},
 	}
 	for slot, addr := range route.Slots {
@@ -65,18 +66,30 @@ func (s *service) view() View {
 	return v
 }
 
-// stop listens no more on f, lets requests finish within the drain timeout,
-// and closes every connection to the instances.
-func (s *service) stop(f *front) {
-	t := s.table.Load()
-	end := time.Now().Add(t.route.DrainTimeout)
+// stop listens no more on f, which may be nil, lets the requests of the
+// services behind it finish within their drain timeouts, and closes every
+// connection to their instances.
+func stop(f *front, behind []*service) {
+	began := time.Now()
 	if f != nil {
-		f.drain(t.route.DrainTimeout)
+		f.drain(longestDrain(behind))
 	}
-	for _, in := range t.instances {
-		in.drain(time.Until(end)) // what is left are tunnels
+	for _, s := range behind {
+		t := s.table.Load()
+		for _, in := range t.instances {
+			in.drain(time.Until(began.Add(t.route.DrainTimeout))) // what is left are tunnels
+		}
 	}
-	for _, in := range t.instances {
-		<-in.drained
+	for _, s := range behind {
+		for _, in := range s.table.Load().instances {
+			<-in.drained
+		}
 	}
+}
+
+func longestDrain(services []*service) (longest time.Duration) {
+	for _, s := range services {
+		longest = max(longest, s.table.Load().route.DrainTimeout)
+	}
+	return longest
 }

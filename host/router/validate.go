@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -49,7 +50,10 @@ func (r Route) withDefaults() Route {
 
 // Validate says what is wrong with the route; its error is an ErrInvalid.
 func (r Route) Validate() error {
-	for _, check := range []func() error{r.checkName, r.checkListen, r.checkSlots, r.checkRoles, r.checkTimes} {
+	for _, check := range []func() error{
+		r.checkName, r.checkListen, r.checkSlots, r.checkRoles, r.checkTimes,
+		r.checkHosts, r.checkPath, r.checkMode, r.checkTLS, r.checkChoice, r.checkNetworks,
+	} {
 		if err := check(); err != nil {
 			return fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
@@ -120,15 +124,13 @@ func (r Route) checkTimes() error {
 
 // lasting is what outlives a start of the router: never a canary's share.
 func (r Route) lasting() Route {
-	r.Canary, r.Weight, r.Lease = "", 0, 0
+	r.Canary, r.Weight, r.Lease, r.Salt = "", 0, 0, ""
 	return r
 }
 
 // sameLasting reports whether a change from r to other needs no new state file.
 func (r Route) sameLasting(other Route) bool {
-	return r.Listen == other.Listen && r.Stable == other.Stable && r.DrainTimeout == other.DrainTimeout &&
-		r.Boot == other.Boot && r.Slots[release.Blue] == other.Slots[release.Blue] &&
-		r.Slots[release.Green] == other.Slots[release.Green]
+	return reflect.DeepEqual(r.lasting(), other.lasting())
 }
 
 func splitListen(listen string) (host string, port int, err error) {

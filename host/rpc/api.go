@@ -293,6 +293,7 @@ type SlotCounters struct {
 	Canceled  int64 `json:"canceled"` // by the client; no error
 	Inflight  int64 `json:"inflight"`
 	Bytes     int64 `json:"bytes"`
+	Fallback  int64 `json:"fallback,omitempty"` // of Connect, answered by stable instead
 	// Latency counts requests by duration; bucket i ends at Bound(i).
 	Latency []int64 `json:"latency"`
 }
