@@ -9,9 +9,13 @@ SHELL  := bash
 # has it for the tests.
 TOOLS  := CGO_ENABLED=0 $(GO) tool
 
+# Of a bench.
+ROUNDS     ?= 5
+BENCHFLAGS ?=
+
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: helper ## bin/shipper, with the helper for Windows hosts inside
@@ -46,6 +50,11 @@ helper: ## the Windows builds of shipper-host, compressed, for embedding
 goreleaser: # the pinned GoReleaser; minutes at first, then from the build cache
 	@echo "building GoReleaser from tools.mod, unless the build cache has it"
 	@$(TOOLS) -n -modfile=tools.mod goreleaser >/dev/null
+
+.PHONY: bench-router
+bench-router: ## the router beside nginx, HAProxy and Caddy; ROUNDS=1 is quick
+	@build/ensure haproxy nginx caddy
+	PATH=$$PATH:/usr/sbin $(GO) run ./lab/bench/router -rounds $(ROUNDS) $(BENCHFLAGS)
 
 .PHONY: lint
 lint: ## gofmt, vet, staticcheck, actionlint, govulncheck
