@@ -23,6 +23,7 @@ func (g *Guard) handlers() *rpc.Handlers {
 	rpc.Handle(h, rpc.MethodRead, g.read)
 	rpc.Handle(h, rpc.MethodLogs, g.logs)
 	rpc.HandleQuiet(h, rpc.MethodFreeze, g.freeze)
+	rpc.HandleQuiet(h, rpc.MethodForgetKeys, g.forgetKeys)
 	rpc.HandleQuiet(h, rpc.MethodRequest, func(ctx context.Context, p rpc.Ask) error {
 		return g.owned(ctx, p.Service, func(s *service) error { return s.ask(p) })
 	})
@@ -163,7 +164,13 @@ func (g *Guard) install(ctx context.Context, p rpc.Install) error {
 	}
 	admit := func() error { return s.holds(p.Fenced) }
 	return s.work(ctx, order{name: "install", admit: admit}, func(ctx context.Context) error {
-		return g.store.Install(ctx, s.name, p.Release, p.Files)
+		if err := s.do(ctx, func() error { return s.vouch(p) }); err != nil {
+			return err
+		}
+		if err := g.store.Install(ctx, s.name, p.Release, p.Files); err != nil || len(p.Attestation) == 0 {
+			return err
+		}
+		return g.store.KeepAttestation(s.name, p.Release, p.Attestation)
 	})
 }
 

@@ -189,6 +189,16 @@ func bundle(version string) (release.Release, []release.File, map[string][]byte)
 
 func (r *run) push(version string) release.Release {
 	r.t.Helper()
+	rel, files := r.put(version)
+	if err := r.c.Install(context.Background(), rpc.Install{Fenced: r.f, Release: rel, Files: files}); err != nil {
+		r.t.Fatal(err)
+	}
+	return rel
+}
+
+// put brings what the host misses of a version.
+func (r *run) put(version string) (release.Release, []release.File) {
+	r.t.Helper()
 	ctx := context.Background()
 	rel, files, data := bundle(version)
 	var want []release.Digest
@@ -210,10 +220,7 @@ func (r *run) push(version string) release.Release {
 			r.t.Fatal(err)
 		}
 	}
-	if err := r.c.Install(ctx, rpc.Install{Fenced: r.f, Release: rel, Files: files}); err != nil {
-		r.t.Fatal(err)
-	}
-	return rel
+	return rel, files
 }
 
 func revision(rel release.Release) release.Revision {

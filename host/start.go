@@ -28,7 +28,7 @@ func (s *service) start(ctx context.Context, p rpc.Start) (rpc.Started, error) {
 	}
 	admit := func() error { return s.mayStart(p.Fenced) }
 	err := s.work(ctx, order{name: "start", admit: admit}, func(ctx context.Context) error {
-		rev, err := s.wanted(p)
+		rev, err := s.wanted(ctx, p)
 		if err != nil {
 			return err
 		}
@@ -50,11 +50,14 @@ func (s *service) mayStart(f rpc.Fenced) error {
 	return rpc.Errorf(rpc.CodeConflict, "begin a new run", "run %s cannot start anything here%s", f.Run, s.ending(f.Run))
 }
 
-func (s *service) wanted(p rpc.Start) (release.Revision, error) {
+func (s *service) wanted(ctx context.Context, p rpc.Start) (release.Revision, error) {
 	if p.Kept != "" {
 		return s.kept(p.Kept)
 	}
 	if err := s.checkRevision(p.Revision); err != nil {
+		return p.Revision, err
+	}
+	if err := s.vouched(ctx, p.Revision); err != nil {
 		return p.Revision, err
 	}
 	return p.Revision, s.keep(p.Revision, p.Secrets)

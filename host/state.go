@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/release"
+	"github.com/go-shipper/shipper/release/attest"
 )
 
 // Phases of a run on this host.
@@ -49,6 +50,7 @@ type state struct {
 	Run         *runRecord                  `json:"run,omitempty"`
 	Fence       int64                       `json:"fence"`
 	Frozen      string                      `json:"frozen,omitempty"`
+	Trust       attest.Trust                `json:"trust,omitzero"` // whose releases may start here; no keys: everybody's
 	// Mend says that Stable moved and its effects (start types, route, roles)
 	// may not have followed yet.
 	Mend  bool     `json:"mend,omitempty"`

@@ -39,6 +39,7 @@ func (s *service) status(ctx context.Context) (rpc.ServiceStatus, error) {
 func (s *service) recorded(v *rpc.ServiceStatus) {
 	st := s.st.clone()
 	v.Environment, v.Stable, v.Retained, v.Frozen = st.Environment, st.Stable, st.Retained, st.Frozen
+	v.Trusted = st.Trust.IDs()
 	v.Notes, v.Ports, v.Config = st.Notes, st.Ports, st.Traffic
 	if s.broken != nil {
 		v.Notes = append(v.Notes, s.broken.Error())

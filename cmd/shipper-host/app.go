@@ -40,16 +40,17 @@ type verb struct {
 
 func verbs() map[string]verb {
 	return map[string]verb{
-		"status":    {"[NAME]", 0, 1, "what runs here, with which share of the traffic", status},
-		"rollback":  {"NAME", 1, 1, "go back to the release before, on this host alone", rollback},
-		"freeze":    {"NAME [MESSAGE]", 1, 2, "refuse new releases until thawed", freeze},
-		"thaw":      {"NAME", 1, 1, "allow releases again", thaw},
-		"uninstall": {"", 0, 0, "take the guard off a host without services", uninstall},
-		"version":   {"", 0, 0, "the version and digest of this program", version},
-		"serve":     {"", 0, 0, "connect a controller with the guard (started by it)", serve},
-		"guard":     {"", 0, 0, "the guard's service", guard},
-		"router":    {"", 0, 0, "the router's service", routerService},
-		"wrap":      {"--config FILE", 0, 0, "a console program's service", wrap},
+		"status":      {"[NAME]", 0, 1, "what runs here, with which share of the traffic", status},
+		"rollback":    {"NAME", 1, 1, "go back to the release before, on this host alone", rollback},
+		"freeze":      {"NAME [MESSAGE]", 1, 2, "refuse new releases until thawed", freeze},
+		"thaw":        {"NAME", 1, 1, "allow releases again", thaw},
+		"forget-keys": {"NAME", 1, 1, "let the next deploy bring the keys that releases must be signed by", forgetKeys},
+		"uninstall":   {"", 0, 0, "take the guard off a host without services", uninstall},
+		"version":     {"", 0, 0, "the version and digest of this program", version},
+		"serve":       {"", 0, 0, "connect a controller with the guard (started by it)", serve},
+		"guard":       {"", 0, 0, "the guard's service", guard},
+		"router":      {"", 0, 0, "the router's service", routerService},
+		"wrap":        {"--config FILE", 0, 0, "a console program's service", wrap},
 	}
 }
 
@@ -59,6 +60,7 @@ const usage = `shipper-host is shipper on a Windows host. At its console, withou
   shipper-host rollback NAME            go back to the release before, on this host alone
   shipper-host freeze NAME [MESSAGE]    refuse new releases until thawed
   shipper-host thaw NAME                allow releases again
+  shipper-host forget-keys NAME         let the next deploy bring the keys that releases must be signed by
   shipper-host uninstall                take the guard off a host without services
   shipper-host version                  the version and digest of this program
 

@@ -56,6 +56,9 @@ func printStatus(w io.Writer, st rpc.ServiceStatus) {
 	if st.Frozen != "" {
 		fmt.Fprintf(w, "  frozen   %s\n", st.Frozen)
 	}
+	for _, id := range st.Trusted {
+		fmt.Fprintf(w, "  trusts   releases signed by key %.12s\n", id)
+	}
 	for _, k := range st.Retained {
 		fmt.Fprintf(w, "  kept     %s, committed %s%s\n", k.Release, clock(k.Committed), rejected(k))
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-shipper/shipper/journal"
 	"github.com/go-shipper/shipper/release"
+	"github.com/go-shipper/shipper/release/attest"
 )
 
 // Protocol is the version that hello frames and state files carry. A
@@ -19,30 +20,31 @@ const Protocol = 1
 // have one; a lower fence than the session's is refused with CodeFenced. All
 // are idempotent, keyed by run and revision: "lost" becomes "ask again".
 const (
-	MethodStatus         = "service.status"   // ServiceRef → ServiceStatus
-	MethodList           = "service.list"     // none → []string
-	MethodAcquire        = "session.acquire"  // Acquire → Session
-	MethodRenew          = "session.renew"    // Fenced → Renewed
-	MethodReleaseSession = "session.release"  // Ended → none
-	MethodRequest        = "session.request"  // Ask → none (stored; comes back in the reply to the next renewal)
-	MethodHave           = "store.have"       // Have → HaveReply
-	MethodPut            = "store.put"        // Put, then data frames → PutReply
-	MethodInstall        = "release.install"  // Install → none (complete, flushed, verified)
-	MethodStart          = "slot.start"       // Start → Started
-	MethodCheck          = "slot.check"       // Check → CheckReply
-	MethodTraffic        = "traffic.set"      // SetTraffic → Traffic
-	MethodCounters       = "traffic.counters" // ServiceRef → Counters
-	MethodPrepare        = "run.prepare"      // Fenced → none
-	MethodCommit         = "run.commit"       // Commit → Committed
-	MethodUndo           = "run.undo"         // Undo → Undone
-	MethodPark           = "run.park"         // Park → none
-	MethodAppend         = "journal.append"   // Append → none
-	MethodRead           = "journal.read"     // Read → []journal.Record
-	MethodLogs           = "logs.read"        // Logs → LogsReply
-	MethodRollback       = "service.rollback" // Rollback → Undone (break-glass: this host only, no fence)
-	MethodFreeze         = "service.freeze"   // Freeze → none (refuses new sessions until thawed)
-	MethodPrune          = "service.prune"    // Prune → PruneReply
-	MethodRemove         = "service.remove"   // Remove → none
+	MethodStatus         = "service.status"     // ServiceRef → ServiceStatus
+	MethodList           = "service.list"       // none → []string
+	MethodAcquire        = "session.acquire"    // Acquire → Session
+	MethodRenew          = "session.renew"      // Fenced → Renewed
+	MethodReleaseSession = "session.release"    // Ended → none
+	MethodRequest        = "session.request"    // Ask → none (stored; comes back in the reply to the next renewal)
+	MethodHave           = "store.have"         // Have → HaveReply
+	MethodPut            = "store.put"          // Put, then data frames → PutReply
+	MethodInstall        = "release.install"    // Install → none (complete, flushed, verified)
+	MethodStart          = "slot.start"         // Start → Started
+	MethodCheck          = "slot.check"         // Check → CheckReply
+	MethodTraffic        = "traffic.set"        // SetTraffic → Traffic
+	MethodCounters       = "traffic.counters"   // ServiceRef → Counters
+	MethodPrepare        = "run.prepare"        // Fenced → none
+	MethodCommit         = "run.commit"         // Commit → Committed
+	MethodUndo           = "run.undo"           // Undo → Undone
+	MethodPark           = "run.park"           // Park → none
+	MethodAppend         = "journal.append"     // Append → none
+	MethodRead           = "journal.read"       // Read → []journal.Record
+	MethodLogs           = "logs.read"          // Logs → LogsReply
+	MethodRollback       = "service.rollback"   // Rollback → Undone (break-glass: this host only, no fence)
+	MethodFreeze         = "service.freeze"     // Freeze → none (refuses new sessions until thawed)
+	MethodForgetKeys     = "service.forgetKeys" // ForgetKeys → none (break-glass: the next deploy brings the trusted keys)
+	MethodPrune          = "service.prune"      // Prune → PruneReply
+	MethodRemove         = "service.remove"     // Remove → none
 )
 
 // Codes of errors that callers decide on.
@@ -200,6 +202,10 @@ type Install struct {
 	// Targets are the content digests of all targets of the release, so that
 	// a host with the files of one can check Release.Digest (Release.Holds).
 	Targets map[string]release.Digest `json:"targets,omitempty"`
+	// Attestation vouches for the release, Trust says by whose key it must be
+	// signed; the host may ask for more (service's pinned keys).
+	Attestation []byte       `json:"attestation,omitempty"`
+	Trust       attest.Trust `json:"trust,omitzero"`
 }
 
 // Start configures the idle slot with a revision and starts it. It returns
@@ -393,6 +399,12 @@ type Freeze struct {
 	Thaw    bool   `json:"thaw,omitempty"`
 }
 
+// ForgetKeys makes the host forget whose releases it accepts.
+type ForgetKeys struct {
+	Service string `json:"service"`
+	By      string `json:"by"`
+}
+
 // Prune removes releases beyond Keep, never one that anything still names.
 type Prune struct {
 	Fenced
@@ -427,7 +439,8 @@ type ServiceStatus struct {
 	Retained    []Retained                  `json:"retained,omitempty"`
 	WarmFor     time.Duration               `json:"warmFor,omitempty"` // the idle slot stays warm
 	Frozen      string                      `json:"frozen,omitempty"`
-	Notes       []string                    `json:"notes,omitempty"` // restored image, clock, corrupt file …
+	Trusted     []string                    `json:"trusted,omitempty"` // IDs of the keys that releases must be signed by
+	Notes       []string                    `json:"notes,omitempty"`   // restored image, clock, corrupt file …
 }
 
 // SlotStatus is one slot, as recorded and as it really is.

@@ -133,6 +133,12 @@ func (c *Client) Rollback(ctx context.Context, p Rollback) (Undone, error) {
 	return call[Undone](ctx, c, MethodRollback, p)
 }
 
+// ForgetKeys makes the host forget whose releases it accepts.
+func (c *Client) ForgetKeys(ctx context.Context, p ForgetKeys) error {
+	_, err := call[none](ctx, c, MethodForgetKeys, p)
+	return err
+}
+
 // Freeze refuses new sessions, or allows them again.
 func (c *Client) Freeze(ctx context.Context, p Freeze) error {
 	_, err := call[none](ctx, c, MethodFreeze, p)

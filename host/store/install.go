@@ -70,7 +70,8 @@ func checkInstall(r release.Release, files []release.File) error {
 	if len(files) == 0 {
 		return rpc.Errorf(rpc.CodeFailed, "", "release %s has no files", r)
 	}
-	if err := release.CheckPaths(append(files[:len(files):len(files)], release.File{Path: manifestName})); err != nil {
+	own := []release.File{{Path: manifestName}, {Path: attestationName}}
+	if err := release.CheckPaths(append(own, files...)); err != nil {
 		return rpc.Errorf(rpc.CodeFailed, "", "release %s: %v", r, err)
 	}
 	for _, f := range files {
