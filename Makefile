@@ -30,7 +30,7 @@ demo: ## two Windows hosts on this machine, three versions, one rollback
 .PHONY: test
 test: ## all tests, those on the lab included
 	@build/ensure git wine ip winrm cc krb5
-	@$(MAKE) --no-print-directory helper goreleaser
+	@$(MAKE) --no-print-directory helper goreleaser testservers
 	$(GO) vet ./...
 	GOOS=windows $(GO) vet ./...
 	$(GO) test -race -timeout 25m $$($(GO) list ./... | grep -v /lab/e2e)
@@ -55,6 +55,12 @@ goreleaser: # the pinned GoReleaser; minutes at first, then from the build cache
 bench-router: ## the router beside nginx, HAProxy and Caddy; ROUNDS=1 is quick
 	@build/ensure haproxy nginx caddy
 	PATH=$$PATH:/usr/sbin $(GO) run ./lab/bench/router -rounds $(ROUNDS) $(BENCHFLAGS)
+
+.PHONY: testservers
+testservers: # what the tests run against or under, pinned in modules of its own
+	@echo "building versitygw and act from build/*.mod, unless the build cache has them"
+	@$(TOOLS) -n -modfile=build/s3.mod versitygw >/dev/null
+	@$(TOOLS) -n -modfile=build/act.mod act >/dev/null
 
 .PHONY: lint
 lint: ## gofmt, vet, staticcheck, actionlint, govulncheck

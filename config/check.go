@@ -48,6 +48,7 @@ func (c *checker) all() {
 	c.limits()
 	c.hosts()
 	c.transport()
+	c.bundles()
 }
 
 func (c *checker) service() {

@@ -52,6 +52,8 @@ const (
 	defaultPortHTTPS        = 5986
 	defaultTimeout          = 10 * time.Second
 	defaultArch             = "amd64"
+	defaultGitHub           = "https://api.github.com"
+	defaultRegion           = "us-east-1"
 	slotPortOffset          = 10000
 )
 
@@ -114,6 +116,10 @@ func (r *Rollback) setDefaults() { r.Auto, r.Scope, r.Lease = true, defaultScope
 func (r *Retention) setDefaults() { r.Releases = defaultReleases }
 
 func (b *Bootstrap) setDefaults() { b.Allow = defaultAllow() }
+
+func (g *GitHub) setDefaults() { g.API = defaultGitHub }
+
+func (s *S3) setDefaults() { s.Region = defaultRegion }
 
 func (h *Host) setDefaults() { h.Arch = defaultArch }
 
@@ -234,7 +240,7 @@ func (t *Target) completeSignals() {
 // absolute makes the controller's paths independent of its working folder.
 func (t *Target) absolute() {
 	dir := filepath.Dir(t.Path)
-	for _, p := range []*string{&t.Build.Prebuilt, &t.Build.Dist, &t.Transport.CA, &t.Transport.Root} {
+	for _, p := range []*string{&t.Build.Prebuilt, &t.Build.Dist, &t.Transport.CA, &t.Transport.Root, &t.Bundles.Folder, &t.Bundles.CA} {
 		*p = join(dir, *p)
 	}
 	if t.Build.Goreleaser != "none" {
@@ -251,6 +257,9 @@ func (t *Target) absolute() {
 	}
 	t.Transport.Password = absoluteRef(dir, t.Transport.Password)
 	t.Transport.User = absoluteRef(dir, t.Transport.User)
+	for _, ref := range t.Bundles.refs() {
+		*ref.value = absoluteRef(dir, *ref.value)
+	}
 }
 
 func join(dir, p string) string {

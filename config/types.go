@@ -22,6 +22,7 @@ type File struct {
 	Rollback     Rollback                `yaml:"rollback"`
 	Retention    Retention               `yaml:"retention"`
 	Bootstrap    Bootstrap               `yaml:"bootstrap"`
+	Bundles      Bundles                 `yaml:"bundles"`
 	Environments map[string]*Environment `yaml:"environments"`
 
 	targets map[string]Target
@@ -42,6 +43,7 @@ type Target struct {
 	Rollback    Rollback  `yaml:"rollback"`
 	Retention   Retention `yaml:"retention"`
 	Bootstrap   Bootstrap `yaml:"bootstrap"`
+	Bundles     Bundles   `yaml:"bundles"`
 	Hosts       []Host    `yaml:"hosts"`
 	Transport   Transport `yaml:"transport"`
 	Requires    Requires  `yaml:"requires"`
@@ -193,6 +195,35 @@ type Retention struct {
 // Bootstrap says how the helper may get to a host.
 type Bootstrap struct {
 	Allow []string `yaml:"allow" enum:"tar|powershell"`
+}
+
+// Bundles says where bundles are kept for others to find: at most one of
+// Folder, URL, GitHub and S3; default: the folder that builds write to.
+type Bundles struct {
+	Folder string  `yaml:"folder"`
+	URL    string  `yaml:"url"`   // a folder on a web server, with checksums.txt
+	Token  string  `yaml:"token"` // for url; a reference
+	GitHub *GitHub `yaml:"github"`
+	S3     *S3     `yaml:"s3"`
+	CA     string  `yaml:"ca"` // PEM file
+}
+
+// GitHub is the files of a repository's releases.
+type GitHub struct {
+	Repository string `yaml:"repository"` // owner/name
+	Token      string `yaml:"token"`      // a reference
+	API        string `yaml:"api"`        // default https://api.github.com
+}
+
+// S3 is a bucket of any store that speaks S3.
+type S3 struct {
+	Endpoint     string `yaml:"endpoint"` // default: Amazon's, by region
+	Region       string `yaml:"region"`
+	Bucket       string `yaml:"bucket"`
+	Prefix       string `yaml:"prefix"`
+	AccessKey    string `yaml:"accessKey"` // a reference, like the next two
+	SecretKey    string `yaml:"secretKey"`
+	SessionToken string `yaml:"sessionToken"`
 }
 
 // Environment names hosts and overrides what may differ between environments.

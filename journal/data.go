@@ -19,6 +19,12 @@ type RunStarted struct {
 	Version     string          `json:"shipper,omitempty"`
 }
 
+// Shelved tells that a bundle lies where others find it.
+type Shelved struct {
+	Bundle  string `json:"bundle"`
+	Already bool   `json:"already,omitempty"` // since an earlier push
+}
+
 // Promotion is the proof that a release has been through another environment:
 // how long the hosts there had it as stable.
 type Promotion struct {

@@ -27,6 +27,7 @@ type Record struct {
 const (
 	TypeRunStarted   = "run.started"   // RunStarted
 	TypeBuild        = "build"         // Build
+	TypeShelved      = "bundle.pushed" // Shelved (shown)
 	TypePromotion    = "promotion"     // Promotion
 	TypeHost         = "host"          // HostInfo: connected, helper installed
 	TypeSession      = "session"       // Note: lock taken, released, lost

@@ -48,6 +48,18 @@ func Open(path string) (*Bundle, error) {
 	return b, nil
 }
 
+// OpenTemporary is Open for a file that goes away with its closing, or at
+// once if it is no good bundle.
+func OpenTemporary(path string) (*Bundle, error) {
+	b, err := Open(path)
+	if err != nil {
+		return nil, errors.Join(err, os.Remove(path))
+	}
+	closing := b.close
+	b.close = func() error { return errors.Join(closing(), os.Remove(path)) }
+	return b, nil
+}
+
 // errDamaged marks what was a bundle once.
 var errDamaged = errors.New("bundle is damaged or was tampered with")
 

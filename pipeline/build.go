@@ -39,6 +39,19 @@ func (p *Pipeline) build(ctx context.Context, dir, out string, s *story) (string
 	return path, release.Release{Version: m.Version, Digest: m.Digest}, nil
 }
 
+// Publish brings a bundle to the shelf, where others find it.
+func (p *Pipeline) Publish(ctx context.Context, bundle string) error {
+	store, ok := p.shelf().(packaging.Store)
+	if !ok {
+		return problem.New(problem.Usage, "name one under bundles in "+p.Target.Path, "push: there is no place to push to")
+	}
+	l, already, err := packaging.Push(ctx, store, bundle)
+	if err == nil {
+		newStory("", p.Now, p.Emit).tell(journal.TypeShelved, "", journal.Shelved{Bundle: l.Name, Already: already})
+	}
+	return stopped(ctx, err)
+}
+
 func asProblem(err error, what string) error {
 	if problem.KindOf(err) != problem.Failed || problem.HintOf(err) != "" {
 		return err

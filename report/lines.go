@@ -44,6 +44,8 @@ func (s *story) line(r journal.Record) (said, bool) {
 		return built(decode[journal.Build](r)), true
 	case journal.TypeHost:
 		return connected(r.Host, decode[journal.HostInfo](r)), true
+	case journal.TypeShelved:
+		return shelved(decode[journal.Shelved](r)), true
 	case journal.TypePromotion:
 		return promoted(decode[journal.Promotion](r)), true
 	case journal.TypePush:
@@ -259,6 +261,13 @@ func requested(d journal.Request) said {
 		text += " by " + clean(d.By)
 	}
 	return said{"asked", text, warn}
+}
+
+func shelved(d journal.Shelved) said {
+	if d.Already {
+		return said{"push", clean(d.Bundle) + " is there already", plain}
+	}
+	return said{"push", clean(d.Bundle) + " is there, verified", good}
 }
 
 func promoted(d journal.Promotion) said {

@@ -15,6 +15,7 @@ func (p *program) buildCommand() *cli.Command {
 		Usage: "build HEAD and bundle it; prints the path of the bundle",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the bundle to `DIR`; default: build.dist"},
+			&cli.BoolFlag{Name: "push", Usage: "bring the bundle where `bundles` in shipper.yaml says"},
 		},
 		Action: p.simple("build", p.build),
 	}
@@ -25,6 +26,9 @@ func (p *program) build(c *cli.Context, run verbs) (pipeline.Result, error) {
 		return pipeline.Result{}, err
 	}
 	bundle, release, err := run.Build(c.Context, filepath.Dir(p.target.Path), c.String("output"))
+	if err == nil && c.Bool("push") {
+		err = run.Publish(c.Context, bundle)
+	}
 	if err == nil && !p.told.json {
 		_, err = fmt.Fprintln(p.stdout, bundle)
 	}

@@ -16,7 +16,7 @@ func (p *program) deployCommand() *cli.Command {
 		Usage: "release to all hosts of an environment; builds HEAD unless a bundle is given",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "bundle", Usage: "release this `FILE`, made by shipper build"},
-			&cli.StringFlag{Name: "release", Usage: "release the highest version among the built bundles that `CONSTRAINT` allows, like ^1.4"},
+			&cli.StringFlag{Name: "release", Usage: "release the highest version among the bundles that `CONSTRAINT` allows, like ^1.4"},
 			&cli.BoolFlag{Name: "allow-downgrade", Usage: "release a version below the one that is stable"},
 		},
 		Action: p.simple("deploy", p.deploy),

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-shipper/shipper/config"
 	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/packaging/shelf"
 	"github.com/go-shipper/shipper/pipeline"
 	"github.com/go-shipper/shipper/release"
 )
@@ -16,6 +17,7 @@ import (
 // verbs is what the command line asks of a pipeline.
 type verbs interface {
 	Build(ctx context.Context, dir, out string) (bundle string, r release.Release, err error)
+	Publish(ctx context.Context, bundle string) error
 	Deploy(ctx context.Context, req pipeline.DeployRequest) (pipeline.Result, error)
 	Rollback(ctx context.Context, req pipeline.RollbackRequest) (pipeline.Result, error)
 	Status(ctx context.Context) (pipeline.FleetStatus, error)
@@ -55,7 +57,7 @@ func (p *program) pipeline(c *cli.Context) (verbs, error) {
 // over is a pipeline that works on a target.
 func (p *program) over(t config.Target) *pipeline.Pipeline {
 	return &pipeline.Pipeline{
-		Target: t, Dial: dialer(t.Transport), Bridge: pipeline.Bootstrap(t, findHelper), Leave: pipeline.Leave(t),
+		Target: t, Shelf: shelf.Later(t.Bundles, t.Build.Dist), Dial: dialer(t.Transport), Bridge: pipeline.Bootstrap(t, findHelper), Leave: pipeline.Leave(t),
 		Emit: p.told.emit, Version: own().Version, Owner: owner(), Address: address(), Now: time.Now,
 		Exit: func(r pipeline.Result, err error) int { return exitCode(p.verb, r.State, err) },
 	}
