@@ -170,6 +170,7 @@ func (c *checker) traffic() {
 		c.problem("traffic.listen", `write ":8080" or "10.0.0.1:8080"`, "`traffic.listen`: %q is no address with a port", shorten(listen))
 	}
 	c.ports(listen)
+	c.public()
 }
 
 // address reports whether s is host:port; the host may be left out.
@@ -185,7 +186,7 @@ func address(s string) bool {
 func (c *checker) ports(listen string) {
 	p := c.t.Service.Ports
 	if p == (Ports{}) {
-		if listen != "" {
+		if listen != "" && !c.t.Traffic.shared() {
 			return // derived from it, and it is wrong
 		}
 		c.problem("service.ports", "add ports: {blue: 18080, green: 18081} under service:", "`service.ports` is missing")

@@ -21,6 +21,8 @@ const (
 	defaultPackage          = "."
 	defaultDist             = "dist"
 	defaultRouter           = "embedded"
+	defaultTrafficMode      = "http"
+	defaultSpeak            = "http1"
 	defaultBoot             = "hold"
 	defaultDrainTimeout     = 30 * time.Second
 	defaultCheckInterval    = time.Second
@@ -84,6 +86,7 @@ func (b *Build) setDefaults() { b.Package, b.Dist = defaultPackage, defaultDist 
 
 func (t *Traffic) setDefaults() {
 	t.Router, t.Boot, t.DrainTimeout = defaultRouter, defaultBoot, defaultDrainTimeout
+	t.Mode, t.Speak = defaultTrafficMode, defaultSpeak
 }
 
 func (c *Check) setDefaults() {
@@ -164,10 +167,13 @@ func (t *Target) completeService() {
 			s.Files[i].To = path.Base(filepath.ToSlash(f.From))
 		}
 	}
-	if s.Ports == (Ports{}) {
+	if s.Ports == (Ports{}) && !t.Traffic.shared() { // neighbours would derive the same
 		s.Ports = slotPorts(t.Traffic.Listen)
 	}
 }
+
+// shared reports whether other services may have the same public address.
+func (t Traffic) shared() bool { return len(t.Hosts) > 0 || t.Path != "" }
 
 // slotPorts derives the loopback ports from the public one: plus 10000, or
 // minus where that leaves the range that slots may use.

@@ -103,6 +103,43 @@ type Traffic struct {
 	Listen       string        `yaml:"listen" scalar:"any"` // public address, ":8080" or "10.0.0.1:8080"
 	DrainTimeout time.Duration `yaml:"drainTimeout"`
 	Boot         string        `yaml:"boot" enum:"hold|refuse"`
+
+	Hosts          []string `yaml:"hosts"` // names, *.example.com too; none: all
+	Path           string   `yaml:"path"`  // prefix; empty: all
+	Mode           string   `yaml:"mode" enum:"http|tcp"`
+	Speak          string   `yaml:"speak" enum:"http1|h2c"` // of the instances
+	TLS            TLS      `yaml:"tls"`                    // no certificates: none
+	Sticky         Sticky   `yaml:"sticky"`
+	Match          Match    `yaml:"match"`
+	TrustedProxies []string `yaml:"trustedProxies"` // addresses and networks
+}
+
+// TLS ends at the router.
+type TLS struct {
+	Certificates []Certificate `yaml:"certificates"` // the first is for who names no host
+}
+
+// Certificate is two files on the host, or one of LocalMachine\My there.
+type Certificate struct {
+	Cert       string `yaml:"cert"`
+	Key        string `yaml:"key"`
+	Thumbprint string `yaml:"thumbprint" scalar:"any"`
+	Subject    string `yaml:"subject"`
+}
+
+// Sticky is at most one of Cookie, Header and Address.
+type Sticky struct {
+	Cookie  string `yaml:"cookie"`
+	Header  string `yaml:"header"`
+	Address bool   `yaml:"address"`
+}
+
+// Match lets clients choose their slot.
+type Match struct {
+	Header string   `yaml:"header"`
+	Cookie string   `yaml:"cookie"`
+	Values []string `yaml:"values"` // choose the canary; default: always
+	Allow  []string `yaml:"allow"`  // addresses and networks that may choose
 }
 
 // Check is a smoke check: exactly one of HTTP and TCP.

@@ -2,8 +2,6 @@ package host
 
 import (
 	"context"
-	"net"
-	"strings"
 	"time"
 
 	"github.com/go-shipper/shipper/host/rpc"
@@ -31,19 +29,20 @@ func (s *service) prepare(ctx context.Context, p rpc.Fenced) error {
 func (s *service) fit(ctx context.Context) error {
 	var rec slotRecord
 	var slot release.Slot
-	var listen string
+	var now, next rpc.TrafficConfig
 	err := s.do(ctx, func() error {
 		slot = s.st.Run.Slot
 		rec = s.st.Slots[slot]
-		if next := s.st.Run.Traffic; next.Router == embedded && s.st.Stable != "" && port(next.Listen) != port(s.st.Traffic.Listen) {
-			listen = next.Listen
+		now, next = s.st.Traffic, s.st.Run.Traffic
+		if s.st.Stable == "" {
+			now = next // the router has it already
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	if err := canListen(ctx, listen); err != nil {
+	if err := s.mayMove(ctx, now, next); err != nil {
 		return err
 	}
 	if err := s.g.store.Verify(ctx, s.name, rec.Release); err != nil {
@@ -55,23 +54,6 @@ func (s *service) fit(ctx context.Context) error {
 			slot, status.State, rec.Port, s.lastWords(slot))
 	}
 	return err
-}
-
-// port is what two public addresses must not share with anybody else; on the
-// same port the router itself is in the way of a try.
-func port(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
-
-// canListen tries a public address that the router will only take at the
-// commit, when it is too late to refuse.
-func canListen(ctx context.Context, address string) error {
-	if address == "" {
-		return nil
-	}
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-	if err != nil {
-		return rpc.Errorf(rpc.CodeConflict, "choose another traffic.listen", "the new public address is not free: %v", err)
-	}
-	return l.Close()
 }
 
 // commit makes the run's slot the stable one. The write of the state is the

@@ -261,6 +261,12 @@ func (p *proxy) look(service string) (router.View, error) {
 	return v, nil
 }
 
+func (p *proxy) List(context.Context) ([]router.View, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Collect(maps.Values(p.views)), p.broken
+}
+
 func (p *proxy) Get(_ context.Context, service string) (router.View, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

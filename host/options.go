@@ -13,6 +13,7 @@ import (
 
 // Router is what the guard asks of the router; router.Client is one.
 type Router interface {
+	List(ctx context.Context) ([]router.View, error)
 	Get(ctx context.Context, service string) (router.View, error)
 	Put(ctx context.Context, route router.Route, ifMatch uint64) (router.View, error)
 	Delete(ctx context.Context, service string, ifMatch uint64) error

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-shipper/shipper/host/router"
 	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/release"
 )
 
@@ -32,18 +33,27 @@ func (s *service) route() (router.Route, bool) {
 	}
 	r := router.Route{
 		Service: s.name, Listen: config.Listen, Slots: map[release.Slot]string{}, Stable: s.st.Stable,
-		DrainTimeout: config.DrainTimeout, Boot: config.Boot,
+		DrainTimeout: config.DrainTimeout, Boot: config.Boot, Public: config.Public,
 	}
 	for slot, rec := range s.st.Slots {
 		r.Slots[slot] = fmt.Sprintf("127.0.0.1:%d", rec.Port)
 	}
-	if run.running() && run.Weight > 0 && s.ses != nil && !s.undoing && !s.reverting {
+	if s.offers(config) && s.ses != nil && !s.undoing && !s.reverting {
 		left := s.deadline.Sub(s.g.now())
-		if left > 0 {
-			r.Canary, r.Weight, r.Lease = run.Slot, run.Weight, left
+		if left > 0 && run.Slot != s.st.Stable {
+			// Another run draws others, so that nobody tries each release first.
+			r.Canary, r.Weight, r.Lease, r.Salt = run.Slot, run.Weight, left, run.ID
 		}
 	}
 	return r, true
+}
+
+// offers reports whether clients may reach the run's slot: by its weight or,
+// as soon as weights are set at all, because they choose it.
+func (s *service) offers(config rpc.TrafficConfig) bool {
+	run := s.st.Run
+	chosen := config.Match.Header != "" || config.Match.Cookie != ""
+	return run.running() && (run.Weight > 0 || chosen && run.Phase == phaseShifting)
 }
 
 // apply makes the router do what the state says, whatever it did before. Only
@@ -62,7 +72,7 @@ func (s *service) apply(ctx context.Context) (router.View, error) {
 	err := s.do(ctx, func() error {
 		want, managed = s.route()
 		generation = s.generation
-		if want.Weight > 0 {
+		if want.Lease > 0 {
 			s.leased = s.g.now().Add(want.Lease)
 		}
 		return nil
@@ -74,7 +84,8 @@ func (s *service) apply(ctx context.Context) (router.View, error) {
 	defer cancel()
 	view, err := s.put(ctx, want, generation)
 	if errors.Is(err, router.ErrConflict) || errors.Is(err, router.ErrInvalid) {
-		return view, rpc.Errorf(rpc.CodeConflict, "check traffic.listen: another program may hold the address", "set the route of %s: %v", s.name, err)
+		return view, rpc.Errorf(rpc.CodeConflict,
+			cmp.Or(problem.HintOf(err), "check traffic.listen: another program may hold the address"), "set the route of %s: %v", s.name, err)
 	}
 	if err != nil {
 		return view, fmt.Errorf("set the route of %s: %w", s.name, err)

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"reflect"
 
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/journal"
@@ -104,7 +105,7 @@ func (d *deployment) alreadyRunning(before map[string]rpc.ServiceStatus) bool {
 		switch {
 		case st.Session != nil, st.Stable == "",
 			slot.Revision != d.revision(h).ID(), slot.Live.State != "running",
-			st.Config != d.p.traffic(), st.Ports != d.p.ports():
+			!reflect.DeepEqual(st.Config, d.p.traffic()), st.Ports != d.p.ports():
 			return false
 		}
 	}
@@ -181,7 +182,9 @@ func (p *Pipeline) ports() rpc.Ports {
 
 func (p *Pipeline) traffic() rpc.TrafficConfig {
 	t := p.Target.Traffic
-	return rpc.TrafficConfig{Router: t.Router, Listen: t.Listen, DrainTimeout: t.DrainTimeout, Boot: t.Boot}
+	return rpc.TrafficConfig{
+		Router: t.Router, Listen: t.Listen, DrainTimeout: t.DrainTimeout, Boot: t.Boot, Public: public(t),
+	}
 }
 
 // reach connects the fleet and tells what answers.

@@ -200,7 +200,7 @@ func (r *Router) checkFree(route Route) error {
 			continue
 		}
 		// The service's own old address too: it is served until the new one is.
-		why := collide(there, route)
+		why := Collide(there, route)
 		if why == "" {
 			continue
 		}

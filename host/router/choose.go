@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/release"
 )
 
@@ -27,8 +28,8 @@ type client struct {
 
 // policy is a route's part in the choice, parsed once.
 type policy struct {
-	sticky  Sticky
-	match   Match
+	sticky  rpc.Sticky
+	match   rpc.Match
 	salt    string
 	allow   networks
 	trusted networks

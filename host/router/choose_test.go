@@ -9,6 +9,7 @@ import (
 	"testing/quick"
 	"time"
 
+	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/release"
 )
 
@@ -36,13 +37,13 @@ func by(key string) client {
 // pair of weights; and at 0 nobody is left there.
 func TestRaisingTheWeightOnlyAddsClients(t *testing.T) {
 	t.Parallel()
-	for _, sticky := range []Sticky{{Cookie: "id"}, {Header: "X-User"}, {Address: true}} {
+	for _, sticky := range []rpc.Sticky{{Cookie: "id"}, {Header: "X-User"}, {Address: true}} {
 		grows := func(key uint64, salt string, a, b uint16) bool {
 			c := by(fmt.Sprintf("%x", key))
 			lo, hi := release.Weight(a%10001), release.Weight(b%10001)
 			lo, hi = min(lo, hi), max(lo, hi)
 			at := func(w release.Weight) release.Slot {
-				return chooser(Route{Sticky: sticky, Salt: salt, Weight: w}).gives(c)
+				return chooser(Route{Public: rpc.Public{Sticky: sticky}, Salt: salt, Weight: w}).gives(c)
 			}
 			stays := at(lo) == release.Blue || at(hi) == release.Green
 			return stays && at(lo) == at(lo) && at(0) == release.Blue && at(release.Full) == release.Green
@@ -59,8 +60,8 @@ func TestStickyClientsAreDrawnFairly(t *testing.T) {
 	t.Parallel()
 	const n, weight = 100_000, 500
 	both, first := 0, 0
-	one := chooser(Route{Sticky: Sticky{Cookie: "id"}, Salt: "run-1", Weight: weight})
-	two := chooser(Route{Sticky: Sticky{Cookie: "id"}, Salt: "run-2", Weight: weight})
+	one := chooser(Route{Public: rpc.Public{Sticky: rpc.Sticky{Cookie: "id"}}, Salt: "run-1", Weight: weight})
+	two := chooser(Route{Public: rpc.Public{Sticky: rpc.Sticky{Cookie: "id"}}, Salt: "run-2", Weight: weight})
 	for i := range n {
 		c := by(fmt.Sprint("client-", i))
 		if one.gives(c) == release.Green {
@@ -78,7 +79,7 @@ func TestStickyClientsAreDrawnFairly(t *testing.T) {
 
 func TestWithoutAKeyEachRequestIsDrawn(t *testing.T) {
 	t.Parallel()
-	table, draws := chooser(Route{Sticky: Sticky{Cookie: "session"}, Weight: 5000}), 0
+	table, draws := chooser(Route{Public: rpc.Public{Sticky: rpc.Sticky{Cookie: "session"}}, Weight: 5000}), 0
 	for range 100 {
 		table.pick(time.Now(), by("x"), func(n int) int { draws++; return 0 })
 	}
@@ -116,10 +117,10 @@ func TestAClientMayChoose(t *testing.T) {
 		}
 		return client{netip.MustParseAddr(from), r.Header, r}
 	}
-	both := Match{Header: "x-canary", Cookie: "canary"}
-	listed := Match{Header: "X-Canary", Values: []string{"tester-7"}, Allow: []string{"10.1.0.0/16"}}
+	both := rpc.Match{Header: "x-canary", Cookie: "canary"}
+	listed := rpc.Match{Header: "X-Canary", Values: []string{"tester-7"}, Allow: []string{"10.1.0.0/16"}}
 	for _, c := range []struct {
-		match Match
+		match rpc.Match
 		who   client
 		want  release.Slot // at weight 0, and the other at full
 		chose bool
@@ -130,8 +131,8 @@ func TestAClientMayChoose(t *testing.T) {
 		{both, asks("", "never", "10.0.0.1"), release.Blue, true},
 		{both, asks("never", "always", "10.0.0.1"), release.Blue, true}, // the header is said last
 		{both, asks("perhaps", "", "10.0.0.1"), "", false},
-		{Match{}, asks("always", "always", "10.0.0.1"), "", false},
-		{Match{Cookie: "canary"}, asks("always", "", "10.0.0.1"), "", false},
+		{rpc.Match{}, asks("always", "always", "10.0.0.1"), "", false},
+		{rpc.Match{Cookie: "canary"}, asks("always", "", "10.0.0.1"), "", false},
 		{listed, asks("tester-7", "", "10.1.2.3"), release.Green, true},
 		{listed, asks("always", "", "10.1.2.3"), "", false},
 		{listed, asks("tester-7", "", "10.2.2.3"), "", false},
@@ -142,7 +143,7 @@ func TestAClientMayChoose(t *testing.T) {
 			if !c.chose {
 				want = map[release.Weight]release.Slot{0: release.Blue, release.Full: release.Green}[w]
 			}
-			got := chooser(Route{Match: c.match, Weight: w}).pick(time.Now(), c.who, func(n int) int { return n - 1 }).slot
+			got := chooser(Route{Public: rpc.Public{Match: c.match}, Weight: w}).pick(time.Now(), c.who, func(n int) int { return n - 1 }).slot
 			if got != want {
 				t.Errorf("%+v, header %q at weight %v: %s, want %s", c.match, c.who.header, w, got, want)
 			}
@@ -155,7 +156,7 @@ func TestNobodyChoosesTheCanaryAfterTheLease(t *testing.T) {
 	c := newClock()
 	r := start(t, Options{Now: c.Now})
 	route := r.route(backend(t, "blue"), backend(t, "green"), 0)
-	route.Match, route.Lease = Match{Header: "X-Canary"}, time.Minute
+	route.Match, route.Lease = rpc.Match{Header: "X-Canary"}, time.Minute
 	r.put(route)
 	for _, want := range []string{"green", "blue"} {
 		req, err := http.NewRequestWithContext(r.ctx, http.MethodGet, r.url("/"), nil)

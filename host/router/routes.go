@@ -4,6 +4,8 @@ import (
 	"net"
 	"slices"
 	"strings"
+
+	"github.com/go-shipper/shipper/host/rpc"
 )
 
 // routes says which service answers what on one public address. It is an
@@ -84,14 +86,14 @@ func (r Route) names() []string {
 // prefix is the path without the slash at its end: "/" and "" are every path.
 func (r Route) prefix() string { return strings.TrimRight(r.Path, "/") }
 
-// collide says why two routes cannot be served side by side; "" if they can.
-func collide(there, want Route) string {
+// Collide says why two routes cannot be served side by side; "" if they can.
+func Collide(there, want Route) string {
 	switch {
 	case !overlap(there.Listen, want.Listen):
 		return ""
 	case there.Listen != want.Listen || there.Service == want.Service:
 		return "owns " + there.Listen
-	case there.Mode == ModeTCP || want.Mode == ModeTCP:
+	case there.Mode == rpc.ModeTCP || want.Mode == rpc.ModeTCP:
 		return "shares " + there.Listen + ", which a tcp service cannot"
 	case (there.TLS == nil) != (want.TLS == nil):
 		return "shares " + there.Listen + ", and only one of the two has tls"

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/release"
 )
@@ -16,7 +17,7 @@ import (
 // placed is a service of its own behind the rig's address.
 func (r *rig) placed(service, addr, path string, hosts ...string) Route {
 	return Route{
-		Service: service, Listen: r.listen, Hosts: hosts, Path: path, Stable: release.Blue,
+		Service: service, Listen: r.listen, Public: rpc.Public{Hosts: hosts, Path: path}, Stable: release.Blue,
 		Slots: map[release.Slot]string{release.Blue: addr}, DrainTimeout: 5 * time.Second,
 	}
 }
@@ -105,9 +106,9 @@ func TestRoutesThatCannotBeToldApartAreRefused(t *testing.T) {
 	r.put(r.placed("first", blue, "/api", "a.example", "*.b.example"))
 	port := r.listen[strings.LastIndex(r.listen, ":"):]
 	tcp := r.placed("second", blue, "")
-	tcp.Mode = ModeTCP
+	tcp.Mode = rpc.ModeTCP
 	secure := r.placed("second", blue, "", "x.example")
-	secure.TLS = &TLS{[]Certificate{{Cert: "cert.pem", Key: "key.pem"}}}
+	secure.TLS = &rpc.TLS{Certificates: []rpc.Certificate{{Cert: "cert.pem", Key: "key.pem"}}}
 	wide := r.placed("second", blue, "", "x.example")
 	wide.Listen = port
 	for what, route := range map[string]Route{
@@ -136,19 +137,19 @@ func TestWhatNoRouteMayAskFor(t *testing.T) {
 		"path with query":    func(r *Route) { r.Path = "/a?b" },
 		"unknown mode":       func(r *Route) { r.Mode = "udp" },
 		"unknown speech":     func(r *Route) { r.Speak = "h3" },
-		"tcp with host":      func(r *Route) { r.Mode, r.Hosts = ModeTCP, []string{"a"} },
-		"tcp with cookie":    func(r *Route) { r.Mode, r.Sticky.Cookie = ModeTCP, "a" },
-		"tcp over h2c":       func(r *Route) { r.Mode, r.Speak = ModeTCP, SpeakH2C },
-		"tls without any":    func(r *Route) { r.TLS = &TLS{} },
-		"cert without key":   func(r *Route) { r.TLS = &TLS{[]Certificate{{Cert: "a"}}} },
-		"cert and subject":   func(r *Route) { r.TLS = &TLS{[]Certificate{{Cert: "a", Key: "b", Subject: "c"}}} },
-		"short thumbprint":   func(r *Route) { r.TLS = &TLS{[]Certificate{{Thumbprint: "abc"}}} },
-		"two sticky keys":    func(r *Route) { r.Sticky = Sticky{Cookie: "a", Address: true} },
+		"tcp with host":      func(r *Route) { r.Mode, r.Hosts = rpc.ModeTCP, []string{"a"} },
+		"tcp with cookie":    func(r *Route) { r.Mode, r.Sticky.Cookie = rpc.ModeTCP, "a" },
+		"tcp over h2c":       func(r *Route) { r.Mode, r.Speak = rpc.ModeTCP, rpc.SpeakH2C },
+		"tls without any":    func(r *Route) { r.TLS = &rpc.TLS{} },
+		"cert without key":   func(r *Route) { r.TLS = &rpc.TLS{Certificates: []rpc.Certificate{{Cert: "a"}}} },
+		"cert and subject":   func(r *Route) { r.TLS = &rpc.TLS{Certificates: []rpc.Certificate{{Cert: "a", Key: "b", Subject: "c"}}} },
+		"short thumbprint":   func(r *Route) { r.TLS = &rpc.TLS{Certificates: []rpc.Certificate{{Thumbprint: "abc"}}} },
+		"two sticky keys":    func(r *Route) { r.Sticky = rpc.Sticky{Cookie: "a", Address: true} },
 		"values of nothing":  func(r *Route) { r.Match.Values = []string{"a"} },
-		"never as a value":   func(r *Route) { r.Match = Match{Header: "X-Canary", Values: []string{"never"}} },
+		"never as a value":   func(r *Route) { r.Match = rpc.Match{Header: "X-Canary", Values: []string{"never"}} },
 		"header with spaces": func(r *Route) { r.Match.Header = "X Canary" },
 		"no network":         func(r *Route) { r.TrustedProxies = []string{"10.0.0.0/33"} },
-		"no address":         func(r *Route) { r.Match = Match{Header: "X", Allow: []string{"me"}} },
+		"no address":         func(r *Route) { r.Match = rpc.Match{Header: "X", Allow: []string{"me"}} },
 	} {
 		route := sample("a", ":80")
 		change(&route)
@@ -166,7 +167,7 @@ func TestFindIsTheMostExact(t *testing.T) {
 	for i, hosts := range [][]string{nil, {"a.b"}, {"*.b"}, {"*.a.b", "c"}} {
 		for j, path := range []string{"", "/x", "/x/y", "/z"} {
 			s := newService(fmt.Sprint(i, j), "", e)
-			s.table.Store(&table{route: Route{Hosts: hosts, Path: path}})
+			s.table.Store(&table{route: Route{Public: rpc.Public{Hosts: hosts, Path: path}}})
 			all = append(all, s)
 		}
 	}

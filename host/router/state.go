@@ -135,7 +135,7 @@ func checkRestored(routes []Route) error {
 			return fmt.Errorf("route %q: %w", r.Service, err)
 		}
 		for _, other := range routes[:i] {
-			if other.Service == r.Service || collide(other, r) != "" {
+			if other.Service == r.Service || Collide(other, r) != "" {
 				return fmt.Errorf("routes %q and %q collide", other.Service, r.Service)
 			}
 		}

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/go-shipper/shipper/host/rpc"
 )
 
 // Bounds of lists in a route.
@@ -53,18 +55,18 @@ func (r Route) checkPath() error {
 
 func (r Route) checkMode() error {
 	switch {
-	case r.Mode != "" && r.Mode != ModeHTTP && r.Mode != ModeTCP:
-		return fmt.Errorf("mode %q: want %s or %s", r.Mode, ModeHTTP, ModeTCP)
-	case r.Speak != "" && r.Speak != SpeakHTTP && r.Speak != SpeakH2C:
-		return fmt.Errorf("speak %q: want %s or %s", r.Speak, SpeakHTTP, SpeakH2C)
-	case r.Mode != ModeTCP:
+	case r.Mode != "" && r.Mode != rpc.ModeHTTP && r.Mode != rpc.ModeTCP:
+		return fmt.Errorf("mode %q: want %s or %s", r.Mode, rpc.ModeHTTP, rpc.ModeTCP)
+	case r.Speak != "" && r.Speak != rpc.SpeakHTTP && r.Speak != rpc.SpeakH2C:
+		return fmt.Errorf("speak %q: want %s or %s", r.Speak, rpc.SpeakHTTP, rpc.SpeakH2C)
+	case r.Mode != rpc.ModeTCP:
 		return nil
 	case len(r.Hosts) > 0 || r.Path != "":
-		return fmt.Errorf("mode %s knows no hosts and paths", ModeTCP)
+		return fmt.Errorf("mode %s knows no hosts and paths", rpc.ModeTCP)
 	case r.Sticky.Cookie != "" || r.Sticky.Header != "" || r.Match.Header != "" || r.Match.Cookie != "":
-		return fmt.Errorf("mode %s knows no headers and cookies", ModeTCP)
-	case r.Speak == SpeakH2C || len(r.TrustedProxies) > 0:
-		return fmt.Errorf("mode %s passes on what it gets: no speak, no trusted proxies", ModeTCP)
+		return fmt.Errorf("mode %s knows no headers and cookies", rpc.ModeTCP)
+	case r.Speak == rpc.SpeakH2C || len(r.TrustedProxies) > 0:
+		return fmt.Errorf("mode %s passes on what it gets: no speak, no trusted proxies", rpc.ModeTCP)
 	}
 	return nil
 }

@@ -235,6 +235,7 @@ type TrafficConfig struct {
 	Listen       string        `json:"listen"` // public host:port
 	DrainTimeout time.Duration `json:"drainTimeout"`
 	Boot         string        `json:"boot"` // hold | refuse
+	Public
 }
 
 // Started tells where the revision runs.
