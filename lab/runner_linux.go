@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/go-shipper/shipper/lab/wsman"
 )
 
@@ -159,6 +161,19 @@ type process struct {
 	killed         sync.Once
 }
 
+// widen gives a pipe room for a whole Send: the endpoint answers when the data
+// is in the pipe, as Windows does, and not when the program has read it.
+func widen(f *os.File) {
+	const room = 1 << 20
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) {
+		_, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, room) // less room is only slower
+	})
+}
+
 func newProcess(agent *exec.Cmd) (*process, error) {
 	p := &process{agent: agent, gone: make(chan struct{})}
 	var files []*os.File
@@ -172,6 +187,7 @@ func newProcess(agent *exec.Cmd) (*process, error) {
 		}
 		files = append(files, r, w)
 	}
+	widen(files[1])
 	p.stdin, p.stdout, p.stderr = files[1], &output{files[2]}, &output{files[4]}
 	p.theirs = []*os.File{files[0], files[3], files[5]}
 	agent.Stdin, agent.Stdout, agent.Stderr = files[0], files[3], files[5]

@@ -20,8 +20,9 @@ const exitControlC = 0xC000013A
 // command is one command of a shell.
 type command struct {
 	id      string
-	console bool // stdin is a console, not a pipe
-	sending chan struct{}
+	console bool          // stdin is a console, not a pipe
+	sending chan struct{} // held by the one Send that is under way
+	input   []byte        // its data
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced at every change
@@ -108,18 +109,24 @@ func (c *command) waitForRoom(s *stream) {
 	}
 }
 
-// send writes to stdin. It may fail with TimedOut though the data still
+// send writes base64 to stdin. It may fail with TimedOut though the data still
 // arrives later: then the next send is refused until it has.
-func (c *command) send(ctx context.Context, data []byte, end bool, timeout time.Duration) error {
+func (c *command) send(ctx context.Context, encoded []byte, end bool, timeout time.Duration) error {
 	select {
 	case c.sending <- struct{}{}:
 	default:
 		return faultf(faultBusy, "the requested resource is in use")
 	}
+	var err error
+	if c.input, err = base64.StdEncoding.AppendDecode(c.input[:0], encoded); err != nil {
+		<-c.sending
+		return faultf(faultSchema, "the stream is not base64")
+	}
 	done := make(chan error, 1)
 	go func() {
-		done <- c.write(data, end)
+		err := c.write(c.input, end)
 		<-c.sending
+		done <- err
 	}()
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()

@@ -2,7 +2,6 @@ package wsman
 
 import (
 	"context"
-	"encoding/base64"
 	"net/http"
 	"strconv"
 	"strings"
@@ -73,7 +72,7 @@ func (s *Server) command(ctx context.Context, r request, sh *shell) (reply, erro
 	line := []string{r.body.value(nsShell, "Command")}
 	for _, c := range r.body.children {
 		if c.name == "Arguments" {
-			line = append(line, c.text)
+			line = append(line, c.content())
 		}
 	}
 	id := strings.ToUpper(r.body.attributes["CommandId"])
@@ -98,12 +97,8 @@ func (s *Server) send(ctx context.Context, r request, sh *shell) (reply, error) 
 	if err != nil {
 		return reply{}, err
 	}
-	data, err := base64.StdEncoding.DecodeString(strings.TrimSpace(stream.text))
-	if err != nil {
-		return reply{}, faultf(faultSchema, "the stream is not base64")
-	}
 	end := strings.EqualFold(stream.attributes["End"], "true")
-	if err := cmd.send(ctx, data, end, r.timeout); err != nil {
+	if err := cmd.send(ctx, stream.bytes(), end, r.timeout); err != nil {
 		return reply{}, err
 	}
 	if s.faults.take(func(f *Faults) *int { return &f.HoldSends }) {

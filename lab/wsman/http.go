@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 )
 
 // sealedOverhead is what sealing adds to an envelope at most, in bytes.
@@ -26,7 +27,9 @@ func (s *Server) handler(secure bool) http.Handler {
 			w.WriteHeader(http.StatusMethodNotAllowed)
 			return
 		}
-		body, ok := s.readBody(w, r)
+		memory := s.bodies.get()
+		defer s.bodies.put(memory)
+		body, ok := s.readBody(w, r, memory)
 		if !ok {
 			return
 		}
@@ -39,15 +42,28 @@ func (s *Server) handler(secure bool) http.Handler {
 	})
 }
 
+// bodies is the memory of requests, used again and again. What is made of a
+// request and outlives it is a copy.
+type bodies struct{ pool sync.Pool }
+
+func (b *bodies) get() *bytes.Buffer {
+	if m, ok := b.pool.Get().(*bytes.Buffer); ok {
+		m.Reset()
+		return m
+	}
+	return &bytes.Buffer{}
+}
+
+func (b *bodies) put(m *bytes.Buffer) { b.pool.Put(m) }
+
 // readBody reads a request that is not larger than an envelope may be.
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request, body *bytes.Buffer) ([]byte, bool) {
 	limit := int64(s.config.Limits.EnvelopeKB)<<10 + sealedOverhead
 	if r.ContentLength > limit {
 		w.Header().Set("Connection", "close")
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 		return nil, false
 	}
-	var body bytes.Buffer
 	body.Grow(int(max(r.ContentLength, 0)) + bytes.MinRead) // no larger than the limit
 	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
 	var tooLarge *http.MaxBytesError
@@ -142,12 +158,8 @@ func (s *Server) write(w http.ResponseWriter, status int, plain []byte, c call) 
 	}
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
-	control := http.NewResponseController(w)
-	if err := control.Flush(); err != nil { // headers first: the body becomes chunked
-		return err
-	}
 	if _, err := w.Write(plain); err != nil {
 		return err
 	}
-	return control.Flush()
+	return http.NewResponseController(w).Flush() // before the handler's end: the body becomes chunked
 }

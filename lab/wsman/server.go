@@ -71,6 +71,7 @@ type Server struct {
 	bindingHash []byte // of the certificate
 	faults      *faultState
 	shells      *shells
+	bodies      bodies
 
 	mu      sync.Mutex
 	servers []*http.Server

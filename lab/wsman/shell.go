@@ -60,7 +60,7 @@ func (s *shells) create(body *element, c call) (*shell, error) {
 	}
 	if env := body.child(nsShell, "Environment"); env != nil {
 		for _, v := range env.children {
-			sh.env = append(sh.env, v.attributes["Name"]+"="+v.text)
+			sh.env = append(sh.env, v.attributes["Name"]+"="+v.content())
 		}
 	}
 	sh.context, sh.end = context.WithCancel(context.Background())

@@ -100,7 +100,7 @@ func named(set *element, name string) map[string]string {
 	}
 	for _, c := range set.children {
 		if c.name == name {
-			out[c.attributes["Name"]] = strings.TrimSpace(c.text)
+			out[c.attributes["Name"]] = strings.TrimSpace(c.content())
 		}
 	}
 	return out

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 )
 
 // Bounds of what a client may send, beside the envelope size.
@@ -20,6 +21,7 @@ type element struct {
 	space, name string
 	attributes  map[string]string
 	text        string
+	long        []byte // instead of text: a long one, in the memory of the message
 	children    []*element
 }
 
@@ -67,7 +69,7 @@ func (p *xmlParser) take(token xml.Token) error {
 		p.open = p.open[:len(p.open)-1]
 	case xml.CharData:
 		if len(p.open) > 0 {
-			p.open[len(p.open)-1].text += p.attach(t)
+			p.open[len(p.open)-1].add(t, p.long)
 		} else if len(bytes.TrimSpace(t)) > 0 {
 			return errors.New("text outside of the envelope")
 		}
@@ -113,7 +115,7 @@ const (
 	mark     = "\ue000"
 )
 
-// detach takes the first long base64 text out of a document: the general
+// detach takes the first long and plain text out of a document: the general
 // parser looks at every byte several times, and nearly all bytes that ever
 // come are the data of a Send.
 func detach(b []byte) (short, long []byte) {
@@ -124,30 +126,55 @@ func detach(b []byte) (short, long []byte) {
 		}
 		at += open + 1
 		length := bytes.IndexByte(b[at:], '<')
-		if length < longText || !isBase64(b[at:at+length]) || bytes.Contains(b, []byte(mark)) {
+		if length < longText || !isVerbatim(b[at:at+length]) || bytes.Contains(b, []byte(mark)) {
 			continue
 		}
-		short = append(append(append([]byte(nil), b[:at]...), mark...), b[at+length:]...)
+		short = append(append(append(make([]byte, 0, len(b)-length+len(mark)), b[:at]...), mark...), b[at+length:]...)
 		return short, b[at : at+length]
 	}
 	return b, nil
 }
 
-func isBase64(b []byte) bool {
-	for _, c := range b {
-		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '/' || c > '9') && c != '+' && c != '=' {
+// isVerbatim says that the text means what is written: nothing to resolve in
+// it. What a parser would refuse in it for other reasons, the decoder of
+// base64 refuses as well.
+func isVerbatim(b []byte) bool {
+	for _, c := range []byte("&>\r\"'") {
+		if bytes.IndexByte(b, c) >= 0 {
 			return false
 		}
 	}
-	return true
+	return utf8.Valid(b)
 }
 
-// attach puts back what was taken out.
-func (p *xmlParser) attach(text []byte) string {
-	if !bytes.Contains(text, []byte(mark)) || p.long == nil {
-		return string(text)
+// add appends text, with what was taken out of it.
+func (e *element) add(text, long []byte) {
+	switch {
+	case long == nil || !bytes.Contains(text, []byte(mark)):
+		e.text = e.content() + string(text)
+		e.long = nil
+	case string(text) == mark && e.text == "":
+		e.long = long
+	default:
+		e.text = e.content() + strings.ReplaceAll(string(text), mark, string(long))
+		e.long = nil
 	}
-	return strings.ReplaceAll(string(text), mark, string(p.long))
+}
+
+// content is all text of the element.
+func (e *element) content() string {
+	if e.long != nil {
+		return string(e.long)
+	}
+	return e.text
+}
+
+// bytes is the trimmed text; of a long one it is the message's own memory.
+func (e *element) bytes() []byte {
+	if e.long != nil {
+		return bytes.TrimSpace(e.long)
+	}
+	return []byte(strings.TrimSpace(e.text))
 }
 
 // child is the first child of that name, nil if there is none.
@@ -166,7 +193,7 @@ func (e *element) child(space, name string) *element {
 // value is the trimmed text of the child of that name.
 func (e *element) value(space, name string) string {
 	if c := e.child(space, name); c != nil {
-		return strings.TrimSpace(c.text)
+		return strings.TrimSpace(c.content())
 	}
 	return ""
 }

@@ -59,7 +59,7 @@ func (l *link) negotiate(ctx context.Context, cfg Config) error {
 		return &httpError{status: a.status}
 	}
 	if session != nil {
-		l.seals = &seals{session, protocolNegotiate}
+		l.seals = &seals{sealer: session, protocol: protocolNegotiate}
 	}
 	return nil
 }

@@ -69,11 +69,14 @@ func BenchmarkSeal(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	sealed := &seals{session, protocolNegotiate}
+	sealed := &seals{sealer: session, protocol: protocolNegotiate}
 	data := make([]byte, build.maxSend())
 	b.SetBytes(int64(len(data)))
+	var plain []byte
 	for b.Loop() {
-		sealed.seal(build.send("S", "C", data, false).body)
+		m := build.send(plain, "S", "C", data, false)
+		plain = m.body
+		sealed.seal(plain)
 	}
 }
 

@@ -179,7 +179,7 @@ func (c *client) take() (*link, error) {
 	for n := len(c.idle); n > 0; n = len(c.idle) {
 		l := c.idle[n-1]
 		c.idle = c.idle[:n-1]
-		if time.Since(l.rested) < maxRest {
+		if awake := l.wake(); awake && !l.over && time.Since(l.rested) < maxRest {
 			return l, nil
 		}
 		l.close()
@@ -211,7 +211,7 @@ func (c *client) put(l *link) {
 	c.refusals = 0
 	closed := c.closed
 	if !closed {
-		l.rested = time.Now()
+		l.rest()
 		c.idle = append(c.idle, l)
 	}
 	c.mu.Unlock()

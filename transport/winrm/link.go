@@ -1,45 +1,43 @@
 package winrm
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
 )
 
-const (
-	maxReply    = 4 << 20  // of one answer, in bytes
-	maxEnvelope = 2 << 20  // taken from a host's configuration, in bytes
-	maxHeader   = 64 << 10 // of an answer, in bytes
-)
+const maxEnvelope = 2 << 20 // taken from a host's configuration, in bytes
 
 // link is one TCP connection with one authentication, which holds as long as
 // the connection does. One exchange at a time; after any error it is void.
 type link struct {
-	url       string
-	transport *http.Transport
-	conn      *onceConn
-	cert      *tls.ConnectionState
-	seals     *seals    // nil inside TLS
-	basic     string    // Authorization of every request, or empty
-	rested    time.Time // since when idle
+	url      string
+	conn     *counted
+	incoming *limited
+	reader   *bufio.Reader // of incoming
+	cert     *tls.ConnectionState
+	seals    *seals     // nil inside TLS
+	basic    string     // Authorization of every request, or empty
+	over     bool       // the host said that it closes the connection
+	rested   time.Time  // since when idle
+	watched  chan error // while idle: what the watch saw
 }
 
-// onceConn counts what was written: nothing written means nothing was done.
-type onceConn struct {
+// counted counts what was written: nothing written means nothing was done.
+type counted struct {
 	net.Conn
 	written atomic.Int64
-	taken   atomic.Bool
 }
 
-func (c *onceConn) Write(b []byte) (int, error) {
+func (c *counted) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
 	c.written.Add(int64(n))
 	return n, err
@@ -50,9 +48,8 @@ var (
 	errNoConnection = errors.New("no connection")
 )
 
-// dialLink connects, and verifies the host's certificate under HTTPS. The
-// HTTP client on top may never open a second connection by itself: that one
-// would not be authenticated. Proxies of the environment are not asked.
+// dialLink connects, and verifies the host's certificate under HTTPS. Proxies
+// of the environment are not asked.
 func dialLink(ctx context.Context, cfg Config) (*link, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, cfg.DialTimeout, fmt.Errorf("%w within %s", errNoConnection, cfg.DialTimeout))
 	defer cancel()
@@ -61,7 +58,7 @@ func dialLink(ctx context.Context, cfg Config) (*link, error) {
 	if err != nil {
 		return nil, causeOf(ctx, err)
 	}
-	l := &link{url: cfg.url(), conn: &onceConn{Conn: tcp}}
+	l := &link{url: cfg.url(), conn: &counted{Conn: tcp}}
 	if cfg.HTTPS {
 		secure := tls.Client(tcp, cfg.tls())
 		if err := secure.HandshakeContext(ctx); err != nil {
@@ -71,78 +68,30 @@ func dialLink(ctx context.Context, cfg Config) (*link, error) {
 		state := secure.ConnectionState()
 		l.conn.Conn, l.cert = secure, &state
 	}
-	l.transport = &http.Transport{
-		DialContext:            l.take,
-		DialTLSContext:         l.take,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: maxHeader,
-		WriteBufferSize:        64 << 10,
-		ReadBufferSize:         64 << 10,
-	}
+	l.incoming = &limited{r: l.conn, left: maxHeader}
+	l.reader = bufio.NewReader(l.incoming)
 	return l, nil
 }
 
-func (l *link) take(context.Context, string, string) (net.Conn, error) {
-	if l.conn.taken.Swap(true) {
-		return nil, errLinkEnded
-	}
-	return l.conn, nil
+func (l *link) close() { l.conn.Close() }
+
+// rest watches the idle link for its end.
+func (l *link) rest() {
+	l.rested, l.watched = time.Now(), make(chan error, 1)
+	go func(watched chan<- error) {
+		_, err := l.reader.Peek(1)
+		watched <- err
+	}(l.watched)
 }
 
-func (l *link) close() {
-	l.transport.CloseIdleConnections()
-	l.conn.Close()
-}
-
-// answer is a host's HTTP response, read to its end.
-type answer struct {
-	status int
-	header http.Header
-	body   []byte
-}
-
-// linkError is a failed HTTP exchange. sent tells whether any byte of the
-// request left, which is whether the host may have acted on it.
-type linkError struct {
-	err  error
-	sent bool
-}
-
-func (e *linkError) Error() string { return e.err.Error() }
-func (e *linkError) Unwrap() error { return e.err }
-
-func (l *link) post(ctx context.Context, header http.Header, body []byte) (*answer, error) {
-	before := l.conn.written.Load()
-	a, err := l.roundTrip(ctx, header, body)
-	if err != nil {
-		return nil, &linkError{err: causeOf(ctx, err), sent: l.conn.written.Load() > before}
+// wake ends the watch and tells whether the link is still good. A host that
+// speaks without being asked is not.
+func (l *link) wake() bool {
+	if l.conn.SetReadDeadline(time.Unix(1, 0)) != nil {
+		return false
 	}
-	return a, nil
-}
-
-func (l *link) roundTrip(ctx context.Context, header http.Header, body []byte) (*answer, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, l.url, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	req.Header = header
-	req.Header.Set("User-Agent", "shipper")
-	if l.basic != "" {
-		req.Header.Set("Authorization", l.basic)
-	}
-	resp, err := l.transport.RoundTrip(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxReply+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(b) > maxReply {
-		return nil, fmt.Errorf("%w: more than %d bytes", errReply, maxReply)
-	}
-	return &answer{status: resp.StatusCode, header: resp.Header, body: b}, nil
+	err := <-l.watched
+	return errors.Is(err, os.ErrDeadlineExceeded) && l.conn.SetReadDeadline(time.Time{}) == nil
 }
 
 // exchange sends one message and gives the body of its reply, or its fault.

@@ -154,7 +154,7 @@ func TestReceived(t *testing.T) {
 }
 
 func TestOnlySealedAnswersAreBelieved(t *testing.T) {
-	l := &link{seals: &seals{&ntlm.Session{}, protocolNegotiate}}
+	l := &link{seals: &seals{sealer: &ntlm.Session{}, protocol: protocolNegotiate}}
 	a := &answer{status: 200, header: map[string][]string{"Content-Type": {plainType}}, body: envelope("")}
 	if _, err := l.plain(a); !errors.Is(err, errNotSealed) {
 		t.Errorf("error %v", err)
@@ -235,7 +235,7 @@ func TestRequests(t *testing.T) {
 	}{
 		"create":  {b.create("a<b", 180*time.Second), []string{`<rsp:IdleTimeOut>PT180.000S</rsp:IdleTimeOut>`, `<rsp:Name>a&lt;b</rsp:Name>`, `<rsp:OutputStreams>stdout stderr<`}},
 		"command": {b.command("S", `a & "b" ]]>`), []string{`<w:Option Name="WINRS_CONSOLEMODE_STDIN">FALSE<`, `<w:Option Name="WINRS_SKIP_CMD_SHELL">FALSE<`, `<rsp:Command>a &amp; &#34;b&#34; ]]&gt;<`, `<w:Selector Name="ShellId">S<`}},
-		"send":    {b.send("S", "C", []byte("hi"), true), []string{`<rsp:Stream Name="stdin" CommandId="C" End="true">aGk=<`}},
+		"send":    {b.send(nil, "S", "C", []byte("hi"), true), []string{`<rsp:Stream Name="stdin" CommandId="C" End="true">aGk=<`}},
 		"receive": {b.receive("S", "C"), []string{`<rsp:DesiredStream CommandId="C">stdout stderr<`, `<w:OperationTimeout>PT20.000S<`, `<w:MaxEnvelopeSize mustUnderstand="true">512000<`}},
 		"signal":  {b.signal("S", "C", signalTerminate), []string{`<rsp:Signal CommandId="C">`, `signal/terminate<`}},
 		"delete":  {b.delete("S"), []string{`transfer/Delete<`, `<env:Body/>`}},
@@ -248,7 +248,7 @@ func TestRequests(t *testing.T) {
 			}
 		}
 	}
-	if n := b.maxSend(); n < 379_000 || len(b.send(newID(), newID(), make([]byte, n), true).body) > 512000 {
+	if n := b.maxSend(); n < 379_000 || len(b.send(nil, newID(), newID(), make([]byte, n), true).body) > 512000 {
 		t.Errorf("%d bytes in a Send", n)
 	}
 }

@@ -41,16 +41,19 @@ type sealer interface {
 type seals struct {
 	sealer
 	protocol string
+	buf      []byte // of the last message, for the next one
 }
 
 var errSealed = errors.New("malformed sealed message")
 
-// seal wraps a copy of plain: the request may have to be sent again.
+// seal wraps a copy of plain: the request may have to be sent again. The
+// result is good until the next one.
 func (s *seals) seal(plain []byte) []byte {
-	out := make([]byte, 0, len(plain)+len(sealedHead)+len(sealedTail)+256)
+	out := room(s.buf, len(plain)+len(sealedHead)+len(sealedTail)+256)
 	out = fmt.Appendf(out, sealedHead, s.protocol, len(plain))
 	out = binary.LittleEndian.AppendUint32(out, uint32(s.SignatureSize()))
-	return append(s.Seal(out, plain), sealedTail...)
+	s.buf = append(s.Seal(out, plain), sealedTail...)
+	return s.buf
 }
 
 // open gives the plain text of a sealed message, in the message's memory.

@@ -48,7 +48,8 @@ func (s *shell) close(ctx context.Context) error {
 // command is a running program in a shell.
 type command struct {
 	*shell
-	id string
+	id  string
+	buf []byte // of the Send before; one at a time
 }
 
 // start is never repeated once it may have reached the host.
@@ -105,7 +106,8 @@ func (k *command) receive(ctx context.Context) (output, error) {
 // send hands data to the program's stdin. twice allows that the data arrives
 // twice: a Send that timed out on the host may still have been delivered.
 func (k *command) send(ctx context.Context, data []byte, end, twice bool) error {
-	m := k.c.build.send(k.shell.id, k.id, data, end)
+	m := k.c.build.send(k.buf, k.shell.id, k.id, data, end)
+	k.buf = m.body
 	busy := time.Now().Add(busyPatience)
 	for attempt := 0; ; attempt++ {
 		_, err := k.c.do(ctx, m, twice)

@@ -92,7 +92,8 @@ func (b builder) command(shell, line string) message {
 	return finish("command", id, m)
 }
 
-func (b builder) send(shell, command string, data []byte, end bool) message {
+// send writes its message into buf, which is used again for the next one.
+func (b builder) send(buf []byte, shell, command string, data []byte, end bool) message {
 	m, id := b.start(actionSend, resourceShell, shell)
 	body := m.CreateBodyElement("Send", soap.DOM_NS_WIN_SHELL)
 	stream := m.CreateElement(body, "Stream", soap.DOM_NS_WIN_SHELL)
@@ -103,9 +104,19 @@ func (b builder) send(shell, command string, data []byte, end bool) message {
 	const mark = "\x00" // keeps the data from being copied by the builder again and again
 	stream.SetContent(mark)
 	head, tail, _ := strings.Cut(m.String(), mark)
-	out := make([]byte, 0, len(head)+base64.StdEncoding.EncodedLen(len(data))+len(tail))
+	out := room(buf, len(head)+base64.StdEncoding.EncodedLen(len(data))+len(tail))
 	out = base64.StdEncoding.AppendEncode(append(out, head...), data)
 	return message{phase: "send", id: id, body: append(out, tail...)}
+}
+
+// room gives an empty buffer for n bytes: buf, unless it is too small, or so
+// much too large that keeping it would waste memory while nothing is pushed.
+func room(buf []byte, n int) []byte {
+	const little = 16 << 10
+	if cap(buf) < n || cap(buf) > little && n < cap(buf)/8 {
+		return make([]byte, 0, n)
+	}
+	return buf[:0]
 }
 
 func (b builder) receive(shell, command string) message {
@@ -140,7 +151,7 @@ func (b builder) config() message {
 func (b builder) maxSend() int {
 	const id = "00000000-0000-0000-0000-000000000000"
 	const sealing = 512 // multipart headers and signature, which the host may count
-	return max((b.envelope-len(b.send(id, id, nil, true).body)-sealing)/4*3, 1024)
+	return max((b.envelope-len(b.send(nil, id, id, nil, true).body)-sealing)/4*3, 1024)
 }
 
 // escape makes s fit an element: the builders write content as it is.

@@ -63,7 +63,7 @@ func (a *Acceptor) Seal(plain []byte) (signature, sealed []byte, err error) {
 	return a.out.signature(plain), sealed, nil
 }
 
-// Unseal decrypts what the client sealed. After an error the connection's
+// Unseal decrypts what the client sealed, in its own memory. After an error the connection's
 // keys are out of step for good.
 func (a *Acceptor) Unseal(signature, sealed []byte) ([]byte, error) {
 	if a.in.stream == nil {
@@ -72,10 +72,9 @@ func (a *Acceptor) Unseal(signature, sealed []byte) ([]byte, error) {
 	if len(signature) != SignatureSize {
 		return nil, fmt.Errorf("%w: %d bytes", ErrSignature, len(signature))
 	}
-	plain := make([]byte, len(sealed))
-	a.in.stream.XORKeyStream(plain, sealed)
-	if !hmac.Equal(a.in.signature(plain), signature) {
+	a.in.stream.XORKeyStream(sealed, sealed)
+	if !hmac.Equal(a.in.signature(sealed), signature) {
 		return nil, ErrSignature
 	}
-	return plain, nil
+	return sealed, nil
 }
