@@ -99,12 +99,16 @@ type service struct {
 }
 
 func start(t *testing.T, limits wsman.Limits) *service {
+	return startAs(t, wsman.Config{Limits: limits})
+}
+
+// startAs fills in what all tests have in common.
+func startAs(t *testing.T, config wsman.Config) *service {
 	t.Helper()
 	certificate, caFile := certificate(t)
-	s := &service{caFile: caFile, Server: wsman.New(wsman.Config{
-		Runner: shell{}, Computer: "HOST1", Certificate: certificate, Limits: limits, Logf: t.Logf,
-		Password: func(name string) (string, bool) { return password, strings.EqualFold(name, user) },
-	})}
+	config.Runner, config.Computer, config.Certificate, config.Logf = shell{}, "HOST1", certificate, t.Logf
+	config.Password = func(name string) (string, bool) { return password, strings.EqualFold(name, user) }
+	s := &service{caFile: caFile, Server: wsman.New(config)}
 	var done sync.WaitGroup
 	listen := func(serve func(net.Listener) error) string {
 		l, err := net.Listen("tcp", "127.0.0.1:0")

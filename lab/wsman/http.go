@@ -3,6 +3,7 @@ package wsman
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -92,7 +93,7 @@ func (s *Server) authenticated(w http.ResponseWriter, r *http.Request, body []by
 		return
 	}
 	if sealed {
-		plain, err := unseal(c.acceptor, body)
+		plain, err := unseal(c.security, body)
 		if err != nil {
 			s.config.Logf("sealed message refused: %v", err)
 			w.Header().Set("Connection", "close")
@@ -105,14 +106,17 @@ func (s *Server) authenticated(w http.ResponseWriter, r *http.Request, body []by
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 		return
 	}
-	call := call{user: user, from: clientIP(r), sealed: sealed, connection: c}
+	call := call{user: user, from: clientIP(r), connection: c}
+	if sealed {
+		call.sealed = protocolOf(r.Header.Get("Content-Type"))
+	}
 	s.answer(w, r, body, call)
 }
 
 // call is who asks, and how the reply must travel.
 type call struct {
 	user, from string
-	sealed     bool
+	sealed     string // in this protocol; empty: not
 	connection *connection
 }
 
@@ -147,9 +151,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, body []byte, c c
 // write sends an envelope in chunks, sealed where the request was.
 func (s *Server) write(w http.ResponseWriter, status int, plain []byte, c call) error {
 	contentType := "application/soap+xml;charset=UTF-8"
-	if c.sealed {
-		contentType = sealedType
-		sealed, err := seal(c.connection.acceptor, plain)
+	if c.sealed != "" {
+		contentType = fmt.Sprintf(sealedType, c.sealed)
+		sealed, err := seal(c.connection.security, c.sealed, plain)
 		if err != nil {
 			w.WriteHeader(http.StatusInternalServerError)
 			return err

@@ -94,7 +94,7 @@ func FuzzParseRequest(f *testing.F) {
 }
 
 func FuzzUnseal(f *testing.F) {
-	f.Add([]byte(boundary + "\r\n\tContent-Type: " + sealedProtocol + "\r\n\tOriginalContent: type=application/soap+xml;charset=UTF-8;Length=0\r\n" +
+	f.Add([]byte(boundary + "\r\n\tContent-Type: " + negotiateSealed + "\r\n\tOriginalContent: type=application/soap+xml;charset=UTF-8;Length=0\r\n" +
 		boundary + "\r\n" + octets + "\x10\x00\x00\x00" + strings.Repeat("s", 16) + boundary + "--\r\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if plain, err := unseal(ntlm.NewAcceptor("X", nil), b); err == nil {

@@ -7,19 +7,21 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"github.com/go-shipper/shipper/lab/wsman/ntlm"
 )
 
 // The parts of a sealed message, MS-WSMV 2.2.9.1. The boundary is no MIME
 // boundary, though it looks like one.
 const (
-	sealedProtocol = "application/HTTP-SPNEGO-session-encrypted"
-	sealedType     = `multipart/encrypted;protocol="` + sealedProtocol + `";boundary="Encrypted Boundary"`
-	boundary       = "--Encrypted Boundary"
-	octets         = "\tContent-Type: application/octet-stream\r\n"
-	originalPrefix = "type=application/soap+xml;charset=utf-8;length="
+	negotiateSealed = "application/HTTP-SPNEGO-session-encrypted"
+	kerberosSealed  = "application/HTTP-Kerberos-session-encrypted"
+	sealedType      = `multipart/encrypted;protocol="%s";boundary="Encrypted Boundary"`
+	boundary        = "--Encrypted Boundary"
+	octets          = "\tContent-Type: application/octet-stream\r\n"
+	originalPrefix  = "type=application/soap+xml;charset=utf-8;length="
 )
+
+// maxSignature bounds what stands before the cipher text, in bytes.
+const maxSignature = 256
 
 var (
 	errSealedForm   = errors.New("malformed sealed message")
@@ -27,9 +29,9 @@ var (
 )
 
 // unseal opens a request.
-func unseal(a *ntlm.Acceptor, body []byte) ([]byte, error) {
-	if a == nil {
-		return nil, ntlm.ErrOrder
+func unseal(key security, body []byte) ([]byte, error) {
+	if key == nil {
+		return nil, errSealedForm
 	}
 	header, rest, ok := bytes.Cut(body, []byte(boundary+"\r\n"+octets))
 	if !ok {
@@ -40,17 +42,17 @@ func unseal(a *ntlm.Acceptor, body []byte) ([]byte, error) {
 		return nil, err
 	}
 	payload, ok := bytes.CutSuffix(bytes.TrimSuffix(rest, []byte("\r\n")), []byte(boundary+"--"))
-	if !ok || len(payload) < 4+ntlm.SignatureSize {
+	if !ok || len(payload) < 4 {
 		return nil, errSealedForm
 	}
-	if binary.LittleEndian.Uint32(payload) != ntlm.SignatureSize {
+	size := int64(binary.LittleEndian.Uint32(payload))
+	if payload = payload[4:]; size > maxSignature || size > int64(len(payload)) {
 		return nil, fmt.Errorf("%w: signature length", errSealedForm)
 	}
-	signature, sealed := payload[4:4+ntlm.SignatureSize], payload[4+ntlm.SignatureSize:]
-	if len(sealed) != length {
+	if len(payload)-int(size) != length {
 		return nil, errSealedLength
 	}
-	return a.Unseal(signature, sealed)
+	return key.Unseal(payload[:size], payload[size:])
 }
 
 // originalLength reads the first part: what is sealed, and how long it is.
@@ -64,7 +66,7 @@ func originalLength(header string) (int, error) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
 		switch strings.ToLower(name) {
 		case "content-type":
-			if !strings.EqualFold(strings.TrimSpace(value), sealedProtocol) {
+			if p := strings.TrimSpace(value); !strings.EqualFold(p, negotiateSealed) && !strings.EqualFold(p, kerberosSealed) {
 				return 0, fmt.Errorf("%w: protocol", errSealedForm)
 			}
 		case "originalcontent":
@@ -83,18 +85,26 @@ func originalLength(header string) (int, error) {
 	return length, nil
 }
 
+// protocolOf is the protocol of a sealed request, in which the reply goes too.
+func protocolOf(contentType string) string {
+	if strings.Contains(strings.ToLower(contentType), strings.ToLower(kerberosSealed)) {
+		return kerberosSealed
+	}
+	return negotiateSealed
+}
+
 // seal closes a reply.
-func seal(a *ntlm.Acceptor, plain []byte) ([]byte, error) {
-	signature, sealed, err := a.Seal(plain)
+func seal(key security, protocol string, plain []byte) ([]byte, error) {
+	signature, sealed, err := key.Seal(plain)
 	if err != nil {
 		return nil, fmt.Errorf("seal reply: %w", err)
 	}
 	var b bytes.Buffer
-	b.Grow(len(plain) + 400)
-	b.WriteString(boundary + "\r\n\tContent-Type: " + sealedProtocol + "\r\n")
+	b.Grow(len(plain) + 500)
+	b.WriteString(boundary + "\r\n\tContent-Type: " + protocol + "\r\n")
 	b.WriteString("\tOriginalContent: type=application/soap+xml;charset=UTF-8;Length=" + strconv.Itoa(len(plain)) + "\r\n")
 	b.WriteString(boundary + "\r\n" + octets)
-	b.Write(binary.LittleEndian.AppendUint32(nil, ntlm.SignatureSize))
+	b.Write(binary.LittleEndian.AppendUint32(nil, uint32(len(signature))))
 	b.Write(signature)
 	b.Write(sealed)
 	b.WriteString(boundary + "--\r\n")

@@ -1,12 +1,14 @@
 // Package wsman is a WinRM service: WS-Management with the shell/cmd resource
 // as Windows serves it, over HTTP with NTLM and sealed messages, and over
-// HTTPS with Basic or NTLM. What a command is, a Runner decides; the package
+// HTTPS with Basic, NTLM or a client's certificate; by Kerberos over both. What a command is, a Runner decides; the package
 // knows nothing of Windows.
 package wsman
 
 import (
 	"context"
-	"crypto/sha256"
+	"crypto"
+	_ "crypto/sha256" // what certificates are hashed with
+	_ "crypto/sha512"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -16,6 +18,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/go-shipper/shipper/lab/wsman/krb5"
 )
 
 // Runner starts the commands of the shells.
@@ -60,7 +64,17 @@ type Config struct {
 	// Password gives a user's password.
 	Password    func(user string) (string, bool)
 	Certificate *tls.Certificate // for HTTPS
-	Limits      Limits
+	// Kerberos is the host's account in a domain, nil outside of one.
+	Kerberos *krb5.Service
+	// ClientUser maps the certificate of a client to an account; nil: such
+	// logons are switched off.
+	ClientUser func(*x509.Certificate) (user string, ok bool)
+	// StrictBinding is CbtHardeningLevel=Strict: a logon over HTTPS must be
+	// bound to the certificate that the client sees.
+	StrictBinding bool
+	// Schemes are those that are switched on; nil: Negotiate, Kerberos, Basic.
+	Schemes []string
+	Limits  Limits
 	// Logf takes one line per refused or failed request; nil keeps silent.
 	Logf func(format string, args ...any)
 }
@@ -99,15 +113,23 @@ func New(c Config) *Server {
 	return s
 }
 
-// certificateHash is SHA-256 over the certificate, which is right for every
-// certificate signed with SHA-256 or less (RFC 5929).
+// certificateHash is what clients bind a logon to (RFC 5929): the certificate
+// by the hash of its own signature, but never a weaker one than SHA-256.
 func certificateHash(c *tls.Certificate) []byte {
 	leaf, err := x509.ParseCertificate(c.Certificate[0])
 	if err != nil {
 		return nil
 	}
-	sum := sha256.Sum256(leaf.Raw)
-	return sum[:]
+	kind := crypto.SHA256
+	switch leaf.SignatureAlgorithm {
+	case x509.SHA384WithRSA, x509.ECDSAWithSHA384, x509.SHA384WithRSAPSS:
+		kind = crypto.SHA384
+	case x509.SHA512WithRSA, x509.ECDSAWithSHA512, x509.SHA512WithRSAPSS:
+		kind = crypto.SHA512
+	}
+	h := kind.New()
+	h.Write(leaf.Raw)
+	return h.Sum(nil)
 }
 
 // Serve answers HTTP on l until Close, and then returns nil.
@@ -124,7 +146,11 @@ func (s *Server) ServeTLS(l net.Listener) error {
 func (s *Server) serve(l net.Listener, secure bool) error {
 	var raw net.Listener = faultListener{l, s.faults}
 	if secure {
-		raw = tls.NewListener(raw, &tls.Config{Certificates: []tls.Certificate{*s.config.Certificate}, MinVersion: tls.VersionTLS12})
+		t := &tls.Config{Certificates: []tls.Certificate{*s.config.Certificate}, MinVersion: tls.VersionTLS12}
+		if s.config.ClientUser != nil {
+			t.ClientAuth = tls.RequestClientCert // whom it maps to is asked later
+		}
+		raw = tls.NewListener(raw, t)
 	}
 	h := &http.Server{
 		Handler:           s.handler(secure),

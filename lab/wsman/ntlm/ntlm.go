@@ -96,8 +96,8 @@ func (a *Acceptor) Challenge(negotiate []byte) ([]byte, error) {
 
 // Authenticate verifies the client's last message. binding is the hash of the
 // channel (ChannelBinding), nil without TLS; a client that sends one must send
-// the right one.
-func (a *Acceptor) Authenticate(message, binding []byte) error {
+// the right one, and where strict is set it must send one.
+func (a *Acceptor) Authenticate(message, binding []byte, strict bool) error {
 	if a.challengeMessage == nil || a.done {
 		return ErrOrder
 	}
@@ -115,7 +115,7 @@ func (a *Acceptor) Authenticate(message, binding []byte) error {
 	if subtle.ConstantTimeCompare(proof, m.response[:16]) != 1 || !known {
 		return ErrDenied
 	}
-	if !bindingMatches(m.pairs[avChannelBindings], binding) {
+	if !bindingMatches(m.pairs[avChannelBindings], binding, strict) {
 		return fmt.Errorf("%w: channel binding", ErrDenied)
 	}
 	session, err := sessionKey(mac(key, proof), m)
@@ -199,10 +199,14 @@ func ChannelBinding(certificateHash []byte) []byte {
 	return sum[:]
 }
 
-// bindingMatches accepts clients that bind to nothing, as Windows does by default.
-func bindingMatches(sent, want []byte) bool {
-	if want == nil || len(sent) == 0 || subtle.ConstantTimeCompare(sent, make([]byte, len(sent))) == 1 {
+// bindingMatches accepts clients that bind to nothing, as Windows does by
+// default, unless the host is strict.
+func bindingMatches(sent, want []byte, strict bool) bool {
+	if want == nil {
 		return true
+	}
+	if len(sent) == 0 || subtle.ConstantTimeCompare(sent, make([]byte, len(sent))) == 1 {
+		return !strict
 	}
 	return hmac.Equal(sent, want)
 }

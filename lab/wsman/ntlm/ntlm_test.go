@@ -87,7 +87,7 @@ func logon(t *testing.T, user, password string, tamper func(negotiate, authentic
 	if tamper != nil {
 		message = tamper(negotiate, message)
 	}
-	return a, client, a.Authenticate(message, nil)
+	return a, client, a.Authenticate(message, nil, false)
 }
 
 func TestLogonAndSealing(t *testing.T) {
@@ -165,7 +165,7 @@ func TestWrongLogons(t *testing.T) {
 
 func TestOrder(t *testing.T) {
 	a := NewAcceptor("x", passwords)
-	if err := a.Authenticate(make([]byte, 100), nil); !errors.Is(err, ErrOrder) {
+	if err := a.Authenticate(make([]byte, 100), nil, false); !errors.Is(err, ErrOrder) {
 		t.Errorf("authenticate first: %v", err)
 	}
 	if _, _, err := a.Seal(nil); !errors.Is(err, ErrOrder) {
@@ -182,17 +182,20 @@ func TestOrder(t *testing.T) {
 func TestChannelBinding(t *testing.T) {
 	right := ChannelBinding(bytes.Repeat([]byte{7}, 32))
 	for name, test := range map[string]struct {
-		sent, want []byte
-		ok         bool
+		sent, want   []byte
+		ok, strictly bool
 	}{
-		"none sent":   {nil, right, true},
-		"zeros":       {make([]byte, 16), right, true},
-		"right":       {right, right, true},
-		"wrong":       {ChannelBinding([]byte("other")), right, false},
-		"without TLS": {right, nil, true},
+		"none sent":   {nil, right, true, false},
+		"zeros":       {make([]byte, 16), right, true, false},
+		"right":       {right, right, true, true},
+		"wrong":       {ChannelBinding([]byte("other")), right, false, false},
+		"without TLS": {right, nil, true, true},
 	} {
-		if got := bindingMatches(test.sent, test.want); got != test.ok {
+		if got := bindingMatches(test.sent, test.want, false); got != test.ok {
 			t.Errorf("%s: %v", name, got)
+		}
+		if got := bindingMatches(test.sent, test.want, true); got != test.strictly {
+			t.Errorf("%s, strict: %v", name, got)
 		}
 	}
 }
@@ -206,7 +209,7 @@ func FuzzAuthenticate(f *testing.F) {
 		if _, err := a.Challenge(append([]byte("NTLMSSP\x00\x01\x00\x00\x00"), 0, 0, 0, 0)); err != nil {
 			t.Fatal(err)
 		}
-		if err := a.Authenticate(b, nil); err == nil {
+		if err := a.Authenticate(b, nil, false); err == nil {
 			t.Fatal("a logon without the password")
 		}
 	})
