@@ -32,13 +32,14 @@ var allowed = map[string][]string{
 	"release":     {},
 	"problem":     {},
 	"journal":     {"release"},
+	"delta":       {},
 	"rollout":     {"release"}, // pure
 	"config":      leaves,
 	"packaging":   append([]string{"config"}, leaves...),
 	"transport":   leaves,
-	"pipeline":    append([]string{"config", "host/rpc", "packaging", "rollout", "transport"}, leaves...),
+	"pipeline":    append([]string{"config", "delta", "host/rpc", "packaging", "rollout", "transport"}, leaves...),
 	"report":      append([]string{"rollout"}, leaves...),
-	"host":        leaves,
+	"host":        append([]string{"delta"}, leaves...),
 	"host/rpc":    leaves,
 	"host/helper": append([]string{"transport/bootstrap"}, leaves...), // the controller's side of the helper
 	"service":     leaves,
