@@ -33,6 +33,9 @@ type service struct {
 	env      *env
 	counters map[release.Slot]*counters
 	table    atomic.Pointer[table]
+	// inherited is what a router before this one counted since epoch, and goes
+	// on to count as long as it finishes requests.
+	inherited atomic.Pointer[slotSums]
 
 	ready     chan struct{} // closed when stable may be asked
 	readyOnce sync.Once
@@ -50,6 +53,7 @@ func newService(name, epoch string, e *env) *service {
 		s.counters[slot] = &counters{}
 	}
 	s.table.Store(&table{})
+	s.inherited.Store(&slotSums{})
 	return s
 }
 
