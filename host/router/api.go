@@ -25,6 +25,7 @@ type Route struct {
 	Service string `json:"service"`
 	Listen  string `json:"listen"` // public host:port
 	rpc.Public
+	rpc.Watch
 	Slots  map[release.Slot]string `json:"slots"`  // loopback IP:port of each instance
 	Stable release.Slot            `json:"stable"` // empty: no release yet; what Weight leaves is answered by 503
 	Canary release.Slot            `json:"canary"` // empty: none
@@ -48,7 +49,13 @@ type View struct {
 	Inflight   map[release.Slot]int64 `json:"inflight"`
 	Draining   []release.Slot         `json:"draining,omitempty"` // take nothing new until a role is given to them again
 	Ready      bool                   `json:"ready"`              // false: after a start, stable did not answer yet
-	Problem    string                 `json:"problem,omitempty"`  // why the public address is not served
+	// Effective is the canary's share now: less than Weight while it warms up,
+	// 0 while it is out of use.
+	Effective release.Weight          `json:"effective"`
+	Out       map[release.Slot]string `json:"out,omitempty"` // why a slot with a role is unhealthy
+	// FailOpen: stable is unhealthy, and gets its requests all the same.
+	FailOpen bool   `json:"failOpen,omitempty"`
+	Problem  string `json:"problem,omitempty"` // why the public address is not served
 }
 
 // Counters are what a service's slots answered since Epoch.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/release"
 )
@@ -55,7 +56,6 @@ func (r *Router) take(s *service, route Route, f *front) {
 			"stable", route.Stable, "canary", route.Canary, "weight", route.Weight, "lease", route.Lease)
 	}
 	s.apply(route, r.nextGeneration())
-	r.mirror(s)
 	if f != nil {
 		r.open(f)
 	} else {
@@ -94,7 +94,6 @@ func (r *Router) forget(name string, match uint64) (*service, *front, error) {
 		return nil, nil, err
 	}
 	delete(r.services, name)
-	r.elder.tell(message{Forget: name})
 	return s, r.rewire(s.table.Load().route.Listen), nil
 }
 
@@ -105,9 +104,6 @@ func (r *Router) drain(ctx context.Context, name string, slot release.Slot, matc
 		return View{}, err
 	}
 	if err := wait(ctx, drained); err != nil {
-		return View{}, err
-	}
-	if err := r.elderNow().drain(ctx, slotOf{name, slot}); err != nil {
 		return View{}, err
 	}
 	r.mu.Lock()
@@ -136,7 +132,6 @@ func (r *Router) startDrain(name string, slot release.Slot, match uint64) (*serv
 		route := t.route
 		route.Canary, route.Weight, route.Lease = "", 0, 0
 		s.apply(route, r.nextGeneration())
-		r.mirror(s)
 	}
 	return s, in.drain(t.route.DrainTimeout), nil
 }
@@ -169,7 +164,16 @@ func (r *Router) count(name string) (Counters, error) {
 	if err != nil {
 		return Counters{}, err
 	}
-	return Counters{Epoch: s.epoch, Slots: s.totals()}, nil
+	c := Counters{Epoch: s.epoch, Slots: map[release.Slot]rpc.SlotCounters{}}
+	t, now := s.table.Load(), s.env.Now()
+	for slot, counters := range s.counters {
+		snapshot := counters.snapshot()
+		if in := t.instances[slot]; in != nil && (in == t.stable || in == t.canary) {
+			snapshot.Out = in.out(now)
+		}
+		c.Slots[slot] = snapshot
+	}
+	return c, nil
 }
 
 func (r *Router) find(name string) (*service, error) {
@@ -181,9 +185,6 @@ func (r *Router) find(name string) (*service, error) {
 
 // expect refuses a change by who has not seen how things stand.
 func (r *Router) expect(s *service, match uint64) error {
-	if r.passing {
-		return errMoved
-	}
 	if r.closed {
 		return fmt.Errorf("%w: it stops", ErrUnavailable)
 	}

@@ -47,20 +47,48 @@ func newPolicy(r Route) policy {
 }
 
 // pick chooses for one request. Nothing but stable is chosen without a lease.
-func (t *table) pick(now time.Time, c client, draw func(n int) int) *instance {
+func (t *table) pick(now time.Time, c client, draw func(n int) int) choice {
 	if t.canary == nil || t.route.Lease == 0 || t.expired(now) {
-		return t.stable
+		return choice{in: t.stable}
 	}
+	picked := t.want(now, c, draw)
+	if t.stable != nil && !t.canary.usable(now) {
+		return t.divert(picked)
+	}
+	return picked
+}
+
+// want is the choice as if the canary were well.
+func (t *table) want(now time.Time, c client, draw func(n int) int) choice {
 	if canary, chose := t.policy.wish(c); chose {
 		if canary {
-			return t.canary
+			return choice{in: t.canary}
 		}
-		return t.stable
+		return choice{in: t.stable}
 	}
-	if t.policy.draw(c, t.route.Weight, draw) {
-		return t.canary
+	picked := choice{in: t.stable, canary: t.canary, weight: t.canary.ramp(t.route.Weight, t.route.SlowStart, now)}
+	var drawn bool
+	if drawn, picked.key = t.policy.draw(c, picked.weight, draw); drawn {
+		picked.in = t.canary
 	}
-	return t.stable
+	switch {
+	case picked.weight <= 0: // nothing is compared
+	case picked.key != "":
+		picked.lot = stuck
+	default:
+		picked.lot = single
+	}
+	return picked
+}
+
+// divert gives stable what was meant for a canary that is out of use. While
+// that lasts nothing is compared, as no draw decides.
+func (t *table) divert(picked choice) choice {
+	c := choice{in: t.stable}
+	if picked.in == t.canary {
+		c.passed = t.canary
+	}
+	return c
 }
 
 // wish is what the client asks for, if it may.
@@ -85,20 +113,19 @@ func (p *policy) wish(c client) (canary, chose bool) {
 
 // draw: the same client, salt and weight give the same answer, and a higher
 // weight only adds clients; without a key each request is drawn on its own.
-func (p *policy) draw(c client, w release.Weight, draw func(n int) int) bool {
+func (p *policy) draw(c client, w release.Weight, draw func(n int) int) (canary bool, key string) {
 	if w <= 0 {
-		return false
+		return false, ""
 	}
-	n, ok := p.place(c)
-	if !ok {
+	n, key := p.place(c)
+	if key == "" {
 		n = draw(int(release.Full))
 	}
-	return n < int(w)
+	return n < int(w), key
 }
 
 // place is where a sticky client stands between 0 and release.Full.
-func (p *policy) place(c client) (int, bool) {
-	key := ""
+func (p *policy) place(c client) (place int, key string) {
 	switch {
 	case p.sticky.Cookie != "":
 		key = c.cookieNamed(p.sticky.Cookie)
@@ -108,10 +135,10 @@ func (p *policy) place(c client) (int, bool) {
 		key = household(c.addr)
 	}
 	if key == "" {
-		return 0, false
+		return 0, ""
 	}
 	sum := sha256.Sum256([]byte(p.salt + "\x00" + key))
-	return int(binary.BigEndian.Uint64(sum[:]) % uint64(release.Full)), true
+	return int(binary.BigEndian.Uint64(sum[:]) % uint64(release.Full)), key
 }
 
 func (c client) headerNamed(header string) string {

@@ -22,7 +22,7 @@ func chooser(route Route) *table {
 	}
 }
 
-func (t *table) gives(c client) release.Slot { return t.pick(time.Now(), c, seededOnce).slot }
+func (t *table) gives(c client) release.Slot { return t.pick(time.Now(), c, seededOnce).in.slot }
 
 // seededOnce stands for a draw that must not happen.
 func seededOnce(int) int { panic("a sticky client was drawn") }
@@ -143,7 +143,7 @@ func TestAClientMayChoose(t *testing.T) {
 			if !c.chose {
 				want = map[release.Weight]release.Slot{0: release.Blue, release.Full: release.Green}[w]
 			}
-			got := chooser(Route{Public: rpc.Public{Match: c.match}, Weight: w}).pick(time.Now(), c.who, func(n int) int { return n - 1 }).slot
+			got := chooser(Route{Public: rpc.Public{Match: c.match}, Weight: w}).pick(time.Now(), c.who, func(n int) int { return n - 1 }).in.slot
 			if got != want {
 				t.Errorf("%+v, header %q at weight %v: %s, want %s", c.match, c.who.header, w, got, want)
 			}

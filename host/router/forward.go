@@ -11,13 +11,13 @@ import (
 // forward sends one request, for which the instance was claimed, and passes
 // the answer on. An error means that nothing was written to w yet. However it
 // ends, by a panic of an aborted answer too, it is counted and released.
-func forward(w http.ResponseWriter, r *http.Request, in *instance) error {
-	rec := &recorder{ResponseWriter: w, in: in, start: in.now()}
+func forward(w http.ResponseWriter, r *http.Request, x *exchange) error {
+	in := x.in
+	rec := &recorder{ResponseWriter: w, in: in, x: x, start: in.now()}
 	aborted := true
 	defer func() {
 		if !rec.tunnel {
-			o := rec.outcome(r, aborted)
-			in.counters.add(o, rec.status, rec.bytes, in.now().Sub(rec.start))
+			rec.end(rec.outcome(r, aborted))
 		}
 		in.release()
 	}()

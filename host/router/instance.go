@@ -34,6 +34,11 @@ type instance struct {
 	conns    *conns
 	before   <-chan struct{} // closes when the one before in this slot is drained; or nil
 
+	born    time.Time
+	warm    atomic.Int64 // age when it had a weight first
+	health  health
+	outlier outlier
+
 	told      atomic.Int64 // when a fallback to stable was logged last
 	inflight  atomic.Int64
 	draining  atomic.Bool
@@ -45,7 +50,7 @@ type instance struct {
 
 func newInstance(slot release.Slot, addr string, c *counters, e *env) *instance {
 	in := &instance{
-		slot: slot, addr: addr, counters: c, now: e.Now,
+		slot: slot, addr: addr, counters: c, now: e.Now, born: e.Now(),
 		conns: newConns(addr),
 		idle:  make(chan struct{}), drained: make(chan struct{}),
 	}
@@ -96,6 +101,7 @@ func (in *instance) markIdle() { in.idleOnce.Do(func() { close(in.idle) }) }
 func (in *instance) drain(timeout time.Duration) <-chan struct{} {
 	in.drainOnce.Do(func() {
 		in.draining.Store(true)
+		in.health.endChecks()
 		if in.inflight.Load() == 0 {
 			in.markIdle()
 		}

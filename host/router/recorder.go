@@ -2,9 +2,12 @@ package router
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"net"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -12,6 +15,7 @@ import (
 type recorder struct {
 	http.ResponseWriter
 	in     *instance
+	x      *exchange
 	start  time.Time
 	status int
 	bytes  int64
@@ -45,7 +49,8 @@ func (r *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	r.tunnel = true
-	r.in.counters.add(answered, http.StatusSwitchingProtocols, 0, r.in.now().Sub(r.start))
+	r.status = http.StatusSwitchingProtocols
+	r.end(answered)
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return conn, buf, nil
@@ -54,6 +59,35 @@ func (r *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return kept, buf, nil
 	}
 	return nil, nil, errors.Join(errDrained, tcp.Close())
+}
+
+// end hands over what the counters need.
+func (r *recorder) end(o outcome) {
+	a := ending{outcome: o, status: r.status, grpc: noGRPC, bytes: r.bytes, took: r.in.now().Sub(r.start)}
+	if o == answered && r.status == http.StatusOK {
+		a.grpc = grpcStatus(r.Header())
+	}
+	r.x.end(a)
+}
+
+// grpcStatus is that of the trailers, which ReverseProxy leaves in the header
+// with a prefix unless they were announced; an answer without a body has it in
+// its header. A gRPC answer that ends without one is unknown (2).
+func grpcStatus(h http.Header) int {
+	kind := h.Get("Content-Type")
+	if !strings.HasPrefix(kind, "application/grpc") {
+		return noGRPC
+	}
+	text := cmp.Or(h.Get("Grpc-Status"), h.Get(http.TrailerPrefix+"Grpc-Status"))
+	code, err := strconv.Atoi(text)
+	switch {
+	case text == "" && strings.HasPrefix(kind, "application/grpc-web"):
+		return noGRPC // its trailers are in the body
+	case err != nil || code < 0 || code > 16:
+		return grpcUnknown
+	default:
+		return code
+	}
 }
 
 // Unwrap lets a ResponseController reach Flush.

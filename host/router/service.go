@@ -32,10 +32,8 @@ type service struct {
 	epoch    string
 	env      *env
 	counters map[release.Slot]*counters
+	clients  *clients
 	table    atomic.Pointer[table]
-	// inherited is what a router before this one counted since epoch, and goes
-	// on to count as long as it finishes requests.
-	inherited atomic.Pointer[slotSums]
 
 	ready     chan struct{} // closed when stable may be asked
 	readyOnce sync.Once
@@ -46,14 +44,13 @@ type service struct {
 func newService(name, epoch string, e *env) *service {
 	s := &service{
 		name: name, epoch: epoch, env: e,
-		counters: map[release.Slot]*counters{},
-		ready:    make(chan struct{}),
+		counters: map[release.Slot]*counters{}, clients: newClients(e.Now()),
+		ready: make(chan struct{}),
 	}
 	for _, slot := range release.Slots() {
 		s.counters[slot] = &counters{}
 	}
 	s.table.Store(&table{})
-	s.inherited.Store(&slotSums{})
 	return s
 }
 
@@ -71,18 +68,19 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	addr := cleanForwarded(r, s.table.Load().policy.trusted, r.TLS != nil)
-	in := s.claim(client{addr, r.Header, r})
-	if in == nil {
+	x := s.claim(client{addr, r.Header, r})
+	if x.in == nil {
 		refuse(w, http.StatusServiceUnavailable, "no release of this service is running here")
 		return
 	}
 	b := prepare(w, r)
 	defer b.end()
-	err := forward(w, r, in)
+	err := forward(w, r, x)
 	if isConnect(err) && b.rewind() == nil {
-		if stable := s.claimStable(in); stable != nil {
-			s.tellFallback(in, err)
-			err = forward(w, r, stable)
+		if stable := s.claimStable(x.in); stable != nil {
+			s.tellFallback(x.in, err)
+			x.choice = choice{in: stable}
+			err = forward(w, r, x)
 		}
 	}
 	if err != nil {
@@ -103,16 +101,23 @@ func prepare(w http.ResponseWriter, r *http.Request) *body {
 }
 
 // claim picks until an instance takes the request; one that drains is not in
-// the next table. Nil: there is none.
-func (s *service) claim(c client) *instance {
+// the next table. Without an instance there is none.
+func (s *service) claim(c client) *exchange {
 	for {
 		t := s.table.Load()
-		in := t.pick(s.env.Now(), c, s.env.Draw)
-		if in == nil || in.claim() {
-			return in
+		x := &exchange{service: s, choice: t.pick(s.env.Now(), c, s.env.Draw)}
+		if x.in == nil {
+			return x
+		}
+		if x.in.claim() {
+			x.client = s.keyOf(t, c, x.key)
+			if x.passed != nil {
+				x.passed.counters.diverted.Add(1)
+			}
+			return x
 		}
 		if s.table.Load() == t {
-			return nil
+			return &exchange{service: s}
 		}
 	}
 }

@@ -10,15 +10,10 @@ import (
 // their connections; the others drain by themselves. Only one apply at a time
 // (Router.mu).
 func (s *service) apply(route Route, generation uint64) {
-	s.applyUntil(route, generation, s.env.Now().Add(route.Lease))
-}
-
-// applyUntil is apply with the end of the lease.
-func (s *service) applyUntil(route Route, generation uint64, deadline time.Time) {
 	old := s.table.Load()
 	next := &table{
 		route: route, generation: generation,
-		deadline:  deadline,
+		deadline:  s.env.Now().Add(route.Lease),
 		policy:    newPolicy(route),
 		instances: map[release.Slot]*instance{},
 	}
@@ -26,11 +21,24 @@ func (s *service) applyUntil(route Route, generation uint64, deadline time.Time)
 		next.instances[slot] = s.instance(old.instances[slot], slot, addr, slot == route.Stable || slot == route.Canary)
 	}
 	next.stable, next.canary = next.instances[route.Stable], next.instances[route.Canary]
+	s.attend(next)
 	s.table.Store(next)
 	for slot, in := range old.instances {
 		if next.instances[slot] != in {
 			in.drain(old.route.DrainTimeout)
 		}
+	}
+}
+
+// attend watches the instances of a table as its route says.
+func (s *service) attend(t *table) {
+	for slot, in := range t.instances {
+		log := s.env.Log.With("service", s.name, "slot", slot)
+		in.outlier.set(t.route.Outlier, log)
+		in.watch(t.route.Health, in == t.stable || in == t.canary, s.env, log)
+	}
+	if t.canary != nil && t.route.Weight > 0 {
+		t.canary.warm.CompareAndSwap(0, int64(t.canary.age(s.env.Now()))+1)
 	}
 }
 
@@ -52,7 +60,7 @@ func (s *service) view() View {
 	t, now := s.table.Load(), s.env.Now()
 	v := View{
 		Route: t.route, Generation: t.generation, Epoch: s.epoch,
-		Expired: t.expired(now), Inflight: map[release.Slot]int64{},
+		Expired: t.expired(now), Inflight: map[release.Slot]int64{}, Out: map[release.Slot]string{},
 		Ready: s.isReady(), Problem: s.problem,
 	}
 	switch {
@@ -62,9 +70,15 @@ func (s *service) view() View {
 	case v.Weight > 0:
 		v.Remaining = t.deadline.Sub(now)
 	}
-	inherited := s.inherited.Load()
+	v.Effective = t.effective(now)
+	for slot, in := range t.instances {
+		if why := in.out(now); why != "" && (in == t.stable || in == t.canary) {
+			v.Out[slot] = why
+			v.FailOpen = v.FailOpen || in == t.stable
+		}
+	}
 	for _, slot := range release.Slots() {
-		v.Inflight[slot] = s.counters[slot].inflight.Load() + (*inherited)[slot].Inflight
+		v.Inflight[slot] = s.counters[slot].inflight.Load()
 		if in := t.instances[slot]; in != nil && in.draining.Load() {
 			v.Draining = append(v.Draining, slot)
 		}

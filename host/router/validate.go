@@ -45,7 +45,7 @@ func (r Route) withDefaults() Route {
 	if r.Boot == "" {
 		r.Boot = BootHold
 	}
-	return r
+	return r.withWatchDefaults()
 }
 
 // Validate says what is wrong with the route; its error is an ErrInvalid.
@@ -53,6 +53,7 @@ func (r Route) Validate() error {
 	for _, check := range []func() error{
 		r.checkName, r.checkListen, r.checkSlots, r.checkRoles, r.checkTimes,
 		r.checkHosts, r.checkPath, r.checkMode, r.checkTLS, r.checkChoice, r.checkNetworks,
+		r.checkHealth, r.checkOutlier, r.checkTelling,
 	} {
 		if err := check(); err != nil {
 			return fmt.Errorf("%w: %w", ErrInvalid, err)

@@ -289,25 +289,6 @@ type Counters struct {
 	Live  map[release.Slot]InstanceState `json:"live"` // the same look at the service manager
 }
 
-// SlotCounters counts the answers of one slot.
-type SlotCounters struct {
-	Requests  int64 `json:"requests"`  // all that reached the slot
-	Status5xx int64 `json:"status5xx"` // answered by the instance
-	Status4xx int64 `json:"status4xx"`
-	Connect   int64 `json:"connect"` // could not be connected
-	Timeout   int64 `json:"timeout"`
-	Aborted   int64 `json:"aborted"`  // body cut by the instance
-	Canceled  int64 `json:"canceled"` // by the client; no error
-	Inflight  int64 `json:"inflight"`
-	Bytes     int64 `json:"bytes"`
-	Fallback  int64 `json:"fallback,omitempty"` // of Connect, answered by stable instead
-	// Latency counts requests by duration; bucket i ends at Bound(i).
-	Latency []int64 `json:"latency"`
-}
-
-// Errors are the outcomes that count against a slot.
-func (c SlotCounters) Errors() int64 { return c.Status5xx + c.Connect + c.Timeout + c.Aborted }
-
 // InstanceState is the service manager's view of a slot.
 type InstanceState struct {
 	State   string    `json:"state"` // running, stopped, start_pending, stop_pending, paused, absent

@@ -1,5 +1,0 @@
-//go:build !windows
-
-package acl
-
-func shareProcess([]string) error { return nil }
