@@ -17,7 +17,7 @@ func (g *Guard) handlers() *rpc.Handlers {
 	rpc.Handle(h, rpc.MethodList, func(context.Context, struct{}) ([]string, error) { return g.names(), nil })
 	rpc.Handle(h, rpc.MethodStatus, g.status)
 	rpc.Handle(h, rpc.MethodAcquire, g.acquire)
-	rpc.Handle(h, rpc.MethodHave, func(_ context.Context, p rpc.Have) (rpc.HaveReply, error) { return g.store.Have(p.Digests) })
+	rpc.Handle(h, rpc.MethodHave, g.have)
 	rpc.HandleQuiet(h, rpc.MethodInstall, g.install)
 	rpc.HandleQuiet(h, rpc.MethodAppend, g.append)
 	rpc.Handle(h, rpc.MethodRead, g.read)
@@ -139,6 +139,31 @@ func checkAcquire(p rpc.Acquire) error {
 		return rpc.Errorf(rpc.CodeFailed, "", "acquire: environment and owner are needed, and short")
 	}
 	return checkRun(p.Run)
+}
+
+// have also offers bases for deltas: first of the release that is stable, then
+// of the others in the order in which they were committed last.
+func (g *Guard) have(ctx context.Context, p rpc.Have) (rpc.HaveReply, error) {
+	reply, err := g.store.Have(p.Digests)
+	if err != nil || len(reply.Missing) == 0 || p.Service == "" {
+		return reply, err
+	}
+	s, err := g.service(p.Service)
+	if rpc.CodeOf(err) == rpc.CodeNotFound {
+		return reply, nil
+	}
+	if err != nil {
+		return reply, err
+	}
+	var order []release.Release
+	s.tell(func() {
+		order = append(order, s.st.Slots[s.st.Stable].Release)
+		for _, r := range s.st.Retained {
+			order = append(order, r.Release)
+		}
+	})
+	reply.Bases, err = g.store.Bases(ctx, p.Service, order, p.Paths)
+	return reply, err
 }
 
 // put takes contents for any run that holds its session; they are shared by

@@ -5,21 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/go-shipper/shipper/host/acl"
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/release"
 )
-
-// Bounds of decoding: what a hostile stream may make the guard allocate.
-const maxWindow = 32 << 20
 
 // Put receives a content. What arrives is kept encoded, so that a push that
 // was cut goes on where it stopped; a content that turns out wrong is removed
@@ -35,6 +28,9 @@ func (s *Store) Put(ctx context.Context, p rpc.Put, r io.Reader) (rpc.PutReply, 
 	defer free()
 	if s.find(p.Digest) != "" {
 		return rpc.PutReply{Complete: true, Have: p.Encoded}, nil
+	}
+	if p.Encoding == rpc.EncodingDelta && s.find(p.Base) == "" {
+		return rpc.PutReply{}, gone(p)
 	}
 	part := s.partName(p)
 	have, err := s.receive(ctx, p, part, r)
@@ -52,35 +48,19 @@ func checkPut(p rpc.Put) error {
 	if _, err := release.ParseDigest(string(p.Digest)); err != nil {
 		return rpc.Errorf(rpc.CodeFailed, "", "%v", err)
 	}
-	if p.Encoding != "" && p.Encoding != "zstd" {
+	switch p.Encoding {
+	case rpc.EncodingRaw, rpc.EncodingZstd:
+	case rpc.EncodingDelta:
+		if _, err := release.ParseDigest(string(p.Base)); err != nil || p.Base == p.Digest {
+			return rpc.Errorf(rpc.CodeFailed, "", "delta against %.80q", p.Base)
+		}
+	default:
 		return rpc.Errorf(rpc.CodeUnsupported, "upgrade shipper on the host", "unknown encoding %q", p.Encoding)
 	}
-	if p.Size < 0 || p.Offset < 0 || p.Offset > p.Encoded || p.Encoding == "" && p.Size != p.Encoded {
+	if p.Size < 0 || p.Offset < 0 || p.Offset > p.Encoded || p.Encoding == rpc.EncodingRaw && p.Size != p.Encoded {
 		return rpc.Errorf(rpc.CodeFailed, "", "put of %d bytes, %d encoded, from %d on", p.Size, p.Encoded, p.Offset)
 	}
 	return nil
-}
-
-// partName tells pieces of different encodings apart: they never mix.
-func (s *Store) partName(p rpc.Put) string {
-	encoding := p.Encoding
-	if encoding == "" {
-		encoding = "raw"
-	}
-	return fmt.Sprintf("%s.%s.%d.part", s.content(p.Digest), encoding, p.Encoded)
-}
-
-// partial is how much of d arrived before.
-func (s *Store) partial(d release.Digest) int64 {
-	parts, _ := filepath.Glob(s.content(d) + ".*.part") // the pattern is well-formed
-	if len(parts) != 1 {
-		return 0
-	}
-	info, err := os.Stat(parts[0])
-	if err != nil {
-		return 0
-	}
-	return info.Size()
 }
 
 // receive appends to the part, flushes it, and returns its length.
@@ -117,13 +97,6 @@ func (s *Store) receive(ctx context.Context, p rpc.Put, part string, r io.Reader
 	return p.Offset + n, err
 }
 
-func (s *Store) forgetParts(d release.Digest) {
-	parts, _ := filepath.Glob(s.content(d) + ".*.part") // the pattern is well-formed
-	for _, part := range parts {
-		os.Remove(part)
-	}
-}
-
 // complete decodes the part, verifies it and gives it its name.
 func (s *Store) complete(ctx context.Context, p rpc.Put, part string) error {
 	tmp := s.content(p.Digest) + ".tmp"
@@ -133,22 +106,18 @@ func (s *Store) complete(ctx context.Context, p rpc.Put, part string) error {
 		return err
 	}
 	defer in.Close()
-	var from io.Reader = in
-	if p.Encoding == "zstd" {
-		d, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(uint64(maxWindow)*2))
-		if err != nil {
-			return err
-		}
-		defer d.Close()
-		from = d
+	from, err := s.decoder(p, in)
+	if err != nil {
+		return err
 	}
+	defer from.Close()
 	if err := s.copyVerified(ctx, from, tmp, release.File{Path: p.Digest.Short(), Size: p.Size, SHA256: p.Digest}); err != nil {
 		return err
 	}
 	if err := acl.Replace(tmp, s.content(p.Digest)); err != nil {
 		return err
 	}
+	from.Close()
 	in.Close() // before the removal: Windows keeps open files
 	os.Remove(part)
 	return syncDir(s.staging())

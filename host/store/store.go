@@ -79,7 +79,7 @@ func (s *Store) Have(digests []release.Digest) (rpc.HaveReply, error) {
 			return reply, rpc.Errorf(rpc.CodeFailed, "", "%v", err)
 		}
 		if s.find(d) == "" {
-			reply.Missing = append(reply.Missing, rpc.Partial{Digest: d, Have: s.partial(d)})
+			reply.Missing = append(reply.Missing, s.partial(d))
 		}
 	}
 	return reply, nil
