@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/go-shipper/shipper/transport/winrm/internal/krb5"
 	"github.com/go-shipper/shipper/transport/winrm/internal/ntlm"
 )
 
@@ -16,32 +17,86 @@ var (
 	errNoScheme = errors.New("the host does not offer the authentication scheme")
 )
 
-// authenticate proves who we are, once for the life of the connection. Basic
-// proves itself with the first exchange.
-func (l *link) authenticate(ctx context.Context, cfg Config) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, cfg.DialTimeout, fmt.Errorf("no answer within %s", cfg.DialTimeout))
-	defer cancel()
-	if cfg.Auth == AuthBasic {
-		l.basic = "Basic " + base64.StdEncoding.EncodeToString([]byte(cfg.User+":"+cfg.Password))
-		return nil
-	}
-	return l.negotiate(ctx, cfg)
+// The schemes of HTTP by which we log on.
+const (
+	schemeNegotiate = "Negotiate"
+	schemeKerberos  = "Kerberos"
+	// schemeMutual is how WinRM calls a client's certificate.
+	schemeMutual = "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual"
+)
+
+// logon proves who we are, once for the life of the connection. What fails
+// does not fall back to anything weaker.
+func (c *client) logon(ctx context.Context, l *link, creds Credentials) error {
+	id := creds.id(c.cfg.Auth)
+	return c.cfg.Logons.try(ctx, c.cfg.Host, id, func() error {
+		limit := c.cfg.DialTimeout
+		ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s", limit))
+		defer cancel()
+		switch c.cfg.Auth {
+		case AuthBasic:
+			l.basic = "Basic " + base64.StdEncoding.EncodeToString([]byte(creds.User+":"+creds.Password))
+			return l.prove(ctx, "Basic")
+		case AuthCertificate:
+			l.basic = schemeMutual
+			return l.prove(ctx, "")
+		case AuthKerberos:
+			login, err := c.cfg.Logons.kerberos(id, creds)
+			if err != nil {
+				return err
+			}
+			return l.kerberos(ctx, login, c.cfg.service())
+		}
+		return l.ntlm(ctx, creds)
+	})
 }
 
-// negotiate is the NTLM handshake. Inside TLS it is bound to the host's
-// certificate; without TLS it makes the keys that seal all that follows.
-func (l *link) negotiate(ctx context.Context, cfg Config) error {
-	user, domain := ntlm.ParseUser(cfg.User)
-	var binding []byte
-	if l.cert != nil {
-		binding = ntlm.ChannelBinding(l.cert.PeerCertificates[0])
-	}
-	client := ntlm.NewClient(ntlm.Credentials{User: user, Domain: domain, Password: cfg.Password}, !cfg.HTTPS, binding)
-	a, err := l.postToken(ctx, client.Negotiate())
+// prove makes the host say at once whether it takes what each request carries
+// from now on.
+func (l *link) prove(ctx context.Context, scheme string) error {
+	a, err := l.post(ctx, http.Header{"Content-Type": {plainType}}, nil)
 	if err != nil {
 		return err
 	}
-	challenge, err := challengeOf(a)
+	if a.status == http.StatusUnauthorized && scheme != "" && !offersScheme(a.header.Values("WWW-Authenticate"), scheme) {
+		return fmt.Errorf("%w %s", errNoScheme, scheme)
+	}
+	return letIn(a)
+}
+
+// letIn reads the status of the answer to an empty message. Some hosts
+// dislike such a message, after the logon.
+func letIn(a *answer) error {
+	switch {
+	case a.status == http.StatusUnauthorized:
+		return errRefused
+	case a.status >= 300 && a.status != http.StatusInternalServerError:
+		return &httpError{status: a.status}
+	}
+	return nil
+}
+
+// binding ties a logon to the host's certificate, nil without TLS.
+func (l *link) binding() []byte {
+	if l.cert == nil {
+		return nil
+	}
+	return ntlm.ChannelBinding(l.cert.PeerCertificates[0])
+}
+
+// ntlm is the NTLM handshake. Inside TLS it is bound to the host's
+// certificate; without TLS it makes the keys that seal all that follows.
+func (l *link) ntlm(ctx context.Context, creds Credentials) error {
+	user, domain := ntlm.ParseUser(creds.User)
+	client := ntlm.NewClient(ntlm.Credentials{User: user, Domain: domain, Password: creds.Password}, l.cert == nil, l.binding())
+	a, err := l.postToken(ctx, schemeNegotiate, client.Negotiate())
+	if err != nil {
+		return err
+	}
+	if a.status != http.StatusUnauthorized {
+		return &httpError{status: a.status}
+	}
+	challenge, err := tokenOf(a, schemeNegotiate)
 	if err != nil {
 		return err
 	}
@@ -49,14 +104,11 @@ func (l *link) negotiate(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	if a, err = l.postToken(ctx, token); err != nil {
+	if a, err = l.postToken(ctx, schemeNegotiate, token); err != nil {
 		return err
 	}
-	switch {
-	case a.status == http.StatusUnauthorized:
-		return errRefused
-	case a.status >= 300 && a.status != http.StatusInternalServerError: // some hosts dislike the empty envelope, after the logon
-		return &httpError{status: a.status}
+	if err := letIn(a); err != nil {
+		return err
 	}
 	if session != nil {
 		l.seals = &seals{sealer: session, protocol: protocolNegotiate}
@@ -64,46 +116,67 @@ func (l *link) negotiate(ctx context.Context, cfg Config) error {
 	return nil
 }
 
-func (l *link) postToken(ctx context.Context, token []byte) (*answer, error) {
+// kerberos shows a ticket, and wants proof that the host could read it. The
+// scheme of that name is tried first; where a host does not offer it, the
+// ticket goes by Negotiate, in which nothing but Kerberos is negotiated.
+func (l *link) kerberos(ctx context.Context, login *krb5.Login, service string) error {
+	a, err := l.ticket(ctx, login, service, schemeKerberos)
+	if !errors.Is(err, errNoScheme) || !offersScheme(a.header.Values("WWW-Authenticate"), schemeNegotiate) {
+		return err
+	}
+	_, err = l.ticket(ctx, login, service, schemeNegotiate)
+	return err
+}
+
+func (l *link) ticket(ctx context.Context, login *krb5.Login, service, scheme string) (*answer, error) {
+	i, err := login.Initiate(ctx, service, l.binding(), scheme == schemeNegotiate)
+	if errors.Is(err, krb5.ErrNoKDC) || ctx.Err() != nil {
+		return nil, &linkError{err: err} // it may answer the next time
+	}
+	if err != nil {
+		return nil, err
+	}
+	a, err := l.postToken(ctx, scheme, i.Token())
+	if err != nil {
+		return nil, err
+	}
+	token, missing := tokenOf(a, scheme)
+	if a.status == http.StatusUnauthorized {
+		login.Forget(service)
+		if missing == nil && len(token) > 0 {
+			_, err := i.Finish(token) // what the host says is wrong
+			return a, err
+		}
+		if !offersScheme(a.header.Values("WWW-Authenticate"), scheme) {
+			return a, fmt.Errorf("%w %s", errNoScheme, scheme)
+		}
+	}
+	if err := letIn(a); err != nil {
+		return a, err
+	}
+	if missing != nil {
+		return a, krb5.ErrMutual
+	}
+	session, err := i.Finish(token)
+	if err == nil && l.cert == nil {
+		l.seals = &seals{sealer: session, protocol: protocols[scheme]}
+	}
+	return a, err
+}
+
+func (l *link) postToken(ctx context.Context, scheme string, token []byte) (*answer, error) {
 	h := http.Header{"Content-Type": {plainType}}
-	h.Set("Authorization", "Negotiate "+base64.StdEncoding.EncodeToString(token))
+	h.Set("Authorization", scheme+" "+base64.StdEncoding.EncodeToString(token))
 	return l.post(ctx, h, nil)
 }
 
-func challengeOf(a *answer) ([]byte, error) {
-	if a.status != http.StatusUnauthorized {
-		return nil, &httpError{status: a.status}
-	}
-	offers := a.header.Values("WWW-Authenticate")
-	for _, o := range offers {
-		scheme, token, _ := strings.Cut(strings.TrimSpace(o), " ")
-		if !strings.EqualFold(scheme, "Negotiate") || token == "" {
-			continue
+// tokenOf finds the host's token of a scheme.
+func tokenOf(a *answer, scheme string) ([]byte, error) {
+	for _, o := range a.header.Values("WWW-Authenticate") {
+		name, token, _ := strings.Cut(strings.TrimSpace(o), " ")
+		if strings.EqualFold(name, scheme) && token != "" {
+			return base64.StdEncoding.DecodeString(strings.TrimSpace(token))
 		}
-		return base64.StdEncoding.DecodeString(strings.TrimSpace(token))
 	}
-	return nil, errNoScheme
+	return nil, fmt.Errorf("%w %s", errNoScheme, scheme)
 }
-
-// identify asks, without credentials, whether WinRM answers here at all.
-func (l *link) identify(ctx context.Context, cfg Config) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, cfg.DialTimeout, fmt.Errorf("no answer within %s", cfg.DialTimeout))
-	defer cancel()
-	a, err := l.post(ctx, http.Header{"Content-Type": {plainType}, "Wsmanidentify": {"unauthenticated"}}, []byte(identify))
-	if err != nil {
-		return err
-	}
-	if a.status == http.StatusUnauthorized && len(a.header.Values("WWW-Authenticate")) > 0 {
-		return nil // a host that tells strangers nothing, but speaks HTTP authentication
-	}
-	if a.status != http.StatusOK {
-		return &httpError{status: a.status}
-	}
-	b, _, err := parseReply(a.body)
-	if err != nil || b.Identify == nil {
-		return errNotWinRM
-	}
-	return nil
-}
-
-var errNotWinRM = errors.New("what answers is not WinRM")

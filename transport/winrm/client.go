@@ -137,11 +137,12 @@ var errSilent = errors.New("the host answers nothing")
 func (c *client) mayRepeat(err error, again bool) bool {
 	var le *linkError
 	var he *httpError
+	var re *refusedError
 	switch {
 	case certificateProblem(err) != nil, errors.Is(err, errReply), errors.Is(err, errSealed), errors.Is(err, errNotSealed):
 		return false
-	case errors.Is(err, errRefused):
-		return !c.denied()
+	case errors.As(err, &re):
+		return !re.final
 	case errors.As(err, &he):
 		return he.status == 401 && !c.denied() || he.status == 503 || he.status == 429 || he.status == 425
 	case errors.As(err, &le):
@@ -191,17 +192,21 @@ var errClosed = errors.New("the connection was closed")
 
 // connect makes a link. Its errors mean that the request itself was not sent.
 func (c *client) connect(ctx context.Context) (*link, error) {
-	l, err := dialLink(ctx, c.cfg)
+	cfg, creds, err := c.credentials(ctx)
+	if err != nil {
+		return nil, &phaseError{"authenticate", err}
+	}
+	l, err := dialLink(ctx, cfg)
 	if err != nil {
 		return nil, &phaseError{"dial", &linkError{err: err}}
 	}
-	if err := l.authenticate(ctx, c.cfg); err != nil {
+	if err := c.logon(ctx, l, creds); err != nil {
 		l.close()
 		var le *linkError
 		if errors.As(err, &le) {
 			err = &linkError{err: le.err}
 		}
-		return nil, &phaseError{"authenticate", c.countRefusal(err)}
+		return nil, &phaseError{"authenticate", err}
 	}
 	return l, nil
 }
@@ -236,13 +241,10 @@ func (c *client) close() {
 	c.idle = nil
 }
 
-// maxRefusals keeps accounts from being locked out by us.
-const maxRefusals = 2
-
-// countRefusal notes a refused logon: a 401 where we had proved ourselves.
+// countRefusal notes a 401 where we had proved ourselves.
 func (c *client) countRefusal(err error) error {
 	var he *httpError
-	if errors.Is(err, errRefused) || errors.As(err, &he) && he.status == 401 {
+	if errors.As(err, &he) && he.status == 401 {
 		c.mu.Lock()
 		c.refusals++
 		c.mu.Unlock()

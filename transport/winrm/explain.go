@@ -38,6 +38,7 @@ func (c *client) explain(ctx context.Context, phase string, err error) error {
 		e.Kind, e.Code, e.Hint = f.kind(), f.Code, f.hint()
 	case cert != nil:
 		e.Kind, e.Hint = transport.Certificate, certificateHint(cert)
+	case c.explainLogon(e, err):
 	case errors.As(err, &he):
 		c.explainStatus(e, he)
 	default:
@@ -67,7 +68,10 @@ func (c *client) explainStatus(e *transport.Error, he *httpError) {
 func explainWire(e *transport.Error, err error) {
 	var record tls.RecordHeaderError
 	var wire *linkError
+	var proxy *proxyError
 	switch {
+	case errors.As(err, &proxy):
+		e.Kind, e.Hint = transport.Unreachable, hintProxy
 	case errors.Is(err, errRefused):
 		e.Kind, e.Phase, e.Hint = transport.Denied, "authenticate", hintPassword
 	case errors.Is(err, errNoScheme):
@@ -89,6 +93,10 @@ func explainWire(e *transport.Error, err error) {
 
 // certificateProblem finds what is wrong with the host's certificate.
 func certificateProblem(err error) error {
+	var pin *pinError
+	if errors.As(err, &pin) {
+		return pin
+	}
 	var verify *tls.CertificateVerificationError
 	if errors.As(err, &verify) {
 		return verify
@@ -99,11 +107,17 @@ func certificateProblem(err error) error {
 func certificateHint(err error) string {
 	var name x509.HostnameError
 	var invalid x509.CertificateInvalidError
+	var pin *pinError
+	var verify *tls.CertificateVerificationError
 	switch {
+	case errors.As(err, &pin):
+		return hintPin + pin.seen
 	case errors.As(err, &name):
 		return hintName
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return hintExpired
+	case errors.As(err, &verify) && len(verify.UnverifiedCertificates) > 0:
+		return hintCA + "; or trust this very one, if it is the host's: transport.fingerprint: " + fingerprint(verify.UnverifiedCertificates[0])
 	}
 	return hintCA
 }

@@ -81,6 +81,8 @@ const (
 	hintPassword    = "check transport.user (DOMAIN\\user, user@domain or user) and transport.password; local administrators other than Administrator need LocalAccountTokenFilterPolicy=1 on the host"
 	hintRights      = "the account needs administrator rights; local administrators other than Administrator get filtered tokens: set HKLM\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Policies\\System\\LocalAccountTokenFilterPolicy=1 (DWORD) on the host"
 	hintCA          = "set transport.ca to the PEM file of the authority that signed the host's certificate"
+	hintPin         = "another certificate than the one of transport.fingerprint: is it the right host, and was its certificate renewed? then set transport.fingerprint: "
+	hintProxy       = "check transport.proxy, and whether the proxy allows CONNECT to the host's port; without it the host is reached directly"
 	hintName        = "the host's certificate is for another name: use that name as the host's address"
 	hintExpired     = "renew the certificate of the host's HTTPS listener; check the clocks"
 	hintNoBasic     = "the host does not take Basic: set transport.auth to ntlm"

@@ -48,13 +48,11 @@ var (
 	errNoConnection = errors.New("no connection")
 )
 
-// dialLink connects, and verifies the host's certificate under HTTPS. Proxies
-// of the environment are not asked.
+// dialLink connects, and verifies the host's certificate under HTTPS.
 func dialLink(ctx context.Context, cfg Config) (*link, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, cfg.DialTimeout, fmt.Errorf("%w within %s", errNoConnection, cfg.DialTimeout))
 	defer cancel()
-	d := net.Dialer{KeepAlive: 15 * time.Second}
-	tcp, err := d.DialContext(ctx, "tcp", cfg.hostport())
+	tcp, err := cfg.dial(ctx)
 	if err != nil {
 		return nil, causeOf(ctx, err)
 	}

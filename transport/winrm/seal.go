@@ -26,6 +26,8 @@ const (
 	protocolKerberos  = "application/HTTP-Kerberos-session-encrypted"
 )
 
+var protocols = map[string]string{schemeKerberos: protocolKerberos, schemeNegotiate: protocolNegotiate}
+
 // sealer protects the messages of one connection, in order. After an error
 // it is void.
 type sealer interface {

@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -83,16 +84,25 @@ type host struct {
 }
 
 func startHost(t testing.TB, limits wsman.Limits) *host {
+	return startHostAs(t, wsman.Config{Limits: limits})
+}
+
+// startHostAs fills in what all hosts have in common.
+func startHostAs(t testing.TB, config wsman.Config) *host {
 	t.Helper()
 	h := &host{}
 	cert, ca := certificate(t)
-	h.Server = wsman.New(wsman.Config{
-		Runner: shRunner{}, Computer: "WEB1", Certificate: cert, Limits: limits, Logf: t.Logf,
-		Password: func(user string) (string, bool) {
+	if config.Certificate != nil {
+		cert, ca = config.Certificate, pemFile(t, config.Certificate.Certificate[0])
+	}
+	config.Runner, config.Computer, config.Certificate, config.Logf = shRunner{}, "WEB1", cert, t.Logf
+	if config.Password == nil {
+		config.Password = func(user string) (string, bool) {
 			h.asked.Add(1)
 			return testPassword, user == testUser
-		},
-	})
+		}
+	}
+	h.Server = wsman.New(config)
 	var serving sync.WaitGroup
 	listen := func(serve func(net.Listener) error) int {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -141,11 +151,16 @@ func certificate(t testing.TB) (*tls.Certificate, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pemFile(t, der)
+}
+
+func pemFile(t testing.TB, der []byte) string {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, file
+	return file
 }
 
 func dial(t *testing.T, cfg Config) transport.Conn {
@@ -161,6 +176,7 @@ func dial(t *testing.T, cfg Config) transport.Conn {
 // what the client said.
 type relay struct {
 	net.Listener
+	dial   func() (net.Conn, error)
 	silent atomic.Bool
 	held   atomic.Pointer[chan struct{}] // until it is closed the host's answers wait
 	cut    chan struct{}
@@ -175,7 +191,13 @@ func startRelay(t *testing.T, port int) *relay {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &relay{Listener: l, cut: make(chan struct{})}
+	return startRelayOn(t, l, func() (net.Conn, error) { return net.Dial("tcp", net.JoinHostPort("127.0.0.1", portText(port))) })
+}
+
+func portText(port int) string { return strconv.Itoa(port) }
+
+func startRelayOn(t *testing.T, l net.Listener, dial func() (net.Conn, error)) *relay {
+	r := &relay{Listener: l, dial: dial, cut: make(chan struct{})}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -183,7 +205,7 @@ func startRelay(t *testing.T, port int) *relay {
 			if err != nil {
 				return
 			}
-			wg.Go(func() { r.serve(c, port) })
+			wg.Go(func() { r.serve(c) })
 		}
 	})
 	t.Cleanup(func() {
@@ -196,9 +218,9 @@ func startRelay(t *testing.T, port int) *relay {
 
 func (r *relay) port() int { return r.Addr().(*net.TCPAddr).Port }
 
-func (r *relay) serve(c net.Conn, port int) {
+func (r *relay) serve(c net.Conn) {
 	defer c.Close()
-	up, err := net.DialTCP("tcp", nil, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+	up, err := r.dial()
 	if err != nil {
 		return
 	}

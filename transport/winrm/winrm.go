@@ -1,5 +1,5 @@
-// Package winrm reaches Windows hosts over WS-Management: HTTP with NTLM
-// message encryption (port 5985) or HTTPS (port 5986). The message headers
+// Package winrm reaches Windows hosts over WS-Management: HTTP with message
+// encryption by Kerberos or NTLM (port 5985), or HTTPS (port 5986). The message headers
 // are built by masterzen/winrm/soap; connections, authentication, faults and
 // the command loop are this package's own, because each must end in time and
 // tell the truth: every exchange has a deadline, every fault is an error.
@@ -12,7 +12,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -21,23 +23,36 @@ import (
 
 // Values of Config.Auth.
 const (
-	AuthNTLM  = "ntlm"
-	AuthBasic = "basic" // over HTTPS only
+	AuthNTLM        = "ntlm"
+	AuthKerberos    = "kerberos"
+	AuthBasic       = "basic"       // over HTTPS only
+	AuthCertificate = "certificate" // over HTTPS only
 )
 
 // Config says how to reach a host. Zero values mean the defaults.
 type Config struct {
-	Host     string // name in errors; default Address
-	Address  string // DNS name or IP address; the name in the certificate
-	Port     int    // default 5985, with HTTPS 5986
-	HTTPS    bool
-	Auth     string // AuthNTLM (default) or AuthBasic
-	User     string // user, DOMAIN\user or user@domain
-	Password string
+	Host    string // name in errors; default Address
+	Address string // DNS name or IP address; the name in the certificate
+	Port    int    // default 5985, with HTTPS 5986
+	HTTPS   bool
+	Auth    string // default AuthNTLM
 
-	CAFile   string         // PEM file of authorities to trust instead of the system's
-	RootCAs  *x509.CertPool // the same, already loaded
-	Insecure bool           // accept any certificate
+	// Credentials gives what each logon is made with; it is asked before every
+	// one, so that credentials may change during a run.
+	Credentials func(context.Context) (Credentials, error)
+	User        string  // user, DOMAIN\user or user@domain, where Credentials is nil
+	Password    string  // of User
+	Service     string  // of the host in its domain, for Kerberos; default HTTP/Address
+	Logons      *Logons // shared by all connections of a run; default: one of its own
+
+	CAFile      string         // PEM file of authorities to trust instead of the system's
+	RootCAs     *x509.CertPool // the same, already loaded
+	Fingerprint string         // sha256:…, of the host's certificate; without CAFile it is enough
+	Insecure    bool           // accept any certificate
+
+	// Proxy finds the HTTP proxy that tunnels to an address; nil: none, and
+	// never one that the environment names.
+	Proxy func(*url.URL) (*url.URL, error)
 
 	DialTimeout      time.Duration // connect, handshakes; default 10 s
 	OperationTimeout time.Duration // long poll of the host; default 20 s, at most 60 s
@@ -46,16 +61,22 @@ type Config struct {
 	RetryDelay       time.Duration // before the first retry, doubled for each next; default 500 ms
 	Retries          int           // of an exchange that failed before it was acted on; default 3
 	MaxConns         int           // connections to the host; default 8, at least 2
+
+	certificate *tls.Certificate // of ours, for one connection
 }
 
 // Dial connects and logs on. Errors are *transport.Error, with a hint where
-// the user can mend it. The password is tried at most twice.
+// the user can mend it, or those of Credentials. A password is tried at most
+// twice.
 func Dial(ctx context.Context, cfg Config) (transport.Conn, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
 	if err := cfg.loadCA(); err != nil {
+		return nil, err
+	}
+	if _, err := cfg.Credentials(ctx); err != nil {
 		return nil, err
 	}
 	c := newClient(cfg)
@@ -90,6 +111,13 @@ func (c Config) withDefaults() Config {
 	if c.Auth == "" {
 		c.Auth = AuthNTLM
 	}
+	if c.Credentials == nil {
+		fixed := Credentials{User: c.User, Password: c.Password}
+		c.Credentials = func(context.Context) (Credentials, error) { return fixed, nil }
+	}
+	if c.Logons == nil {
+		c.Logons = &Logons{}
+	}
 	if c.Retries <= 0 {
 		c.Retries = 3
 	}
@@ -100,18 +128,18 @@ func (c Config) withDefaults() Config {
 }
 
 func (c Config) check() error {
-	fail := func(kind transport.Kind, hint, why string) error {
-		return &transport.Error{Kind: kind, Host: c.Host, Phase: "authenticate", Hint: hint, Err: errors.New(why)}
+	fail := func(hint, why string) error {
+		return &transport.Error{Kind: transport.Denied, Host: c.Host, Phase: "authenticate", Hint: hint, Err: errors.New(why)}
 	}
 	switch {
 	case c.Address == "":
 		return &transport.Error{Kind: transport.Unreachable, Host: c.Host, Phase: "dial", Err: errors.New("no address")}
-	case c.Auth != AuthNTLM && c.Auth != AuthBasic:
-		return fail(transport.Denied, "set transport.auth to ntlm or basic", fmt.Sprintf("unknown authentication %q", c.Auth))
+	case !slices.Contains([]string{AuthNTLM, AuthKerberos, AuthBasic, AuthCertificate}, c.Auth):
+		return fail("set transport.auth to ntlm, kerberos, basic or certificate", fmt.Sprintf("unknown authentication %q", c.Auth))
 	case c.Auth == AuthBasic && !c.HTTPS:
-		return fail(transport.Denied, hintPlainBasic, "Basic without HTTPS")
-	case c.User == "":
-		return fail(transport.Denied, "set transport.user and transport.password", "no user")
+		return fail(hintPlainBasic, "Basic without HTTPS")
+	case c.Auth == AuthCertificate && !c.HTTPS:
+		return fail(hintPlainCertificate, "a client certificate without HTTPS")
 	}
 	return nil
 }
@@ -145,6 +173,10 @@ func (c Config) url() string {
 	return scheme + "://" + c.hostport() + "/wsman"
 }
 
-func (c Config) tls() *tls.Config {
-	return &tls.Config{ServerName: c.Address, RootCAs: c.RootCAs, InsecureSkipVerify: c.Insecure, MinVersion: tls.VersionTLS12}
+// service is the host's name in its domain.
+func (c Config) service() string {
+	if c.Service != "" {
+		return c.Service
+	}
+	return "HTTP/" + c.Address
 }

@@ -43,7 +43,7 @@ func denied(t *testing.T, err error, kind transport.Kind, hint string) *transpor
 	if !errors.As(err, &e) {
 		t.Fatalf("error %v (%T), want a *transport.Error", err, err)
 	}
-	if e.Kind != kind || e.Hint != hint || e.Host != "web1" {
+	if e.Kind != kind || !strings.HasPrefix(e.Hint, hint) || e.Host != "web1" {
 		t.Errorf("error %+v, want kind %d, hint %q", e, kind, hint)
 	}
 	return e
@@ -73,7 +73,7 @@ func TestRefusals(t *testing.T) {
 		{"no such file of authorities", h.https, func(c *Config) { c.CAFile += ".none" }, transport.Certificate, hintCA},
 		{"nobody listens", h.http, func(c *Config) { c.Port = closed.Addr().(*net.TCPAddr).Port }, transport.Unreachable, hintUnreachable},
 		{"HTTPS at the HTTP port", h.https, func(c *Config) { c.Port = h.http.Port }, transport.Unreachable, hintScheme},
-		{"no user", h.http, func(c *Config) { c.User = "" }, transport.Denied, "set transport.user and transport.password"},
+		{"no user", h.http, func(c *Config) { c.User = "" }, transport.Denied, hintCredentials},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
