@@ -171,6 +171,7 @@ func (c *checker) traffic() {
 	}
 	c.ports(listen)
 	c.public()
+	c.watch()
 }
 
 // address reports whether s is host:port; the host may be left out.

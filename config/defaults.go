@@ -25,6 +25,16 @@ const (
 	defaultSpeak            = "http1"
 	defaultBoot             = "hold"
 	defaultDrainTimeout     = 30 * time.Second
+	defaultHealthInterval   = 5 * time.Second
+	defaultHealthTimeout    = 2 * time.Second
+	defaultRise             = 2
+	defaultFall             = 3
+	defaultOutlierWindow    = 10 * time.Second
+	defaultEject            = 10 * time.Second
+	defaultMaxEject         = 5 * time.Minute
+	defaultLogMB            = 50
+	defaultLogAge           = 24 * time.Hour
+	defaultLogKeep          = 7
 	defaultCheckInterval    = time.Second
 	defaultCheckTimeout     = 5 * time.Second
 	defaultCheckSuccesses   = 3
@@ -87,6 +97,18 @@ func (b *Build) setDefaults() { b.Package, b.Dist = defaultPackage, defaultDist 
 func (t *Traffic) setDefaults() {
 	t.Router, t.Boot, t.DrainTimeout = defaultRouter, defaultBoot, defaultDrainTimeout
 	t.Mode, t.Speak = defaultTrafficMode, defaultSpeak
+}
+
+func (h *Health) setDefaults() {
+	h.Interval, h.Timeout, h.Rise, h.Fall = defaultHealthInterval, defaultHealthTimeout, defaultRise, defaultFall
+}
+
+func (o *Outlier) setDefaults() {
+	o.Window, o.Eject, o.MaxEject = defaultOutlierWindow, defaultEject, defaultMaxEject
+}
+
+func (l *AccessLog) setDefaults() {
+	l.MaxMB, l.MaxAge, l.Keep = defaultLogMB, defaultLogAge, defaultLogKeep
 }
 
 func (c *Check) setDefaults() {

@@ -112,6 +112,45 @@ type Traffic struct {
 	Sticky         Sticky   `yaml:"sticky"`
 	Match          Match    `yaml:"match"`
 	TrustedProxies []string `yaml:"trustedProxies"` // addresses and networks
+
+	Health    Health        `yaml:"health"` // zero: no checks
+	Outlier   Outlier       `yaml:"outlier"`
+	SlowStart time.Duration `yaml:"slowStart"`
+	ClientKey ClientKey     `yaml:"clientKey"`
+	AccessLog AccessLog     `yaml:"accessLog"`
+	Metrics   string        `yaml:"metrics"` // address for Prometheus; empty: none
+}
+
+// Health is checks that go on while a slot has traffic: HTTP or TCP.
+type Health struct {
+	HTTP     string        `yaml:"http"` // path
+	TCP      bool          `yaml:"tcp"`
+	Interval time.Duration `yaml:"interval"`
+	Timeout  time.Duration `yaml:"timeout"`
+	Rise     int           `yaml:"rise"`
+	Fall     int           `yaml:"fall"`
+}
+
+// Outlier takes a canary out of use by what it answers.
+type Outlier struct {
+	Failures int           `yaml:"failures"` // in a row; 0: never
+	Window   time.Duration `yaml:"window"`
+	Eject    time.Duration `yaml:"eject"`
+	MaxEject time.Duration `yaml:"maxEject"`
+}
+
+// ClientKey tells clients apart; without one their address does.
+type ClientKey struct {
+	Cookie string `yaml:"cookie"`
+	Header string `yaml:"header"`
+}
+
+// AccessLog is a line per request, on the host.
+type AccessLog struct {
+	Enabled bool          `yaml:"enabled"`
+	MaxMB   int           `yaml:"maxMB"` // of one file
+	MaxAge  time.Duration `yaml:"maxAge"`
+	Keep    int           `yaml:"keep"` // files beside the current one
 }
 
 // TLS ends at the router.

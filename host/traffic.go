@@ -33,7 +33,7 @@ func (s *service) route() (router.Route, bool) {
 	}
 	r := router.Route{
 		Service: s.name, Listen: config.Listen, Slots: map[release.Slot]string{}, Stable: s.st.Stable,
-		DrainTimeout: config.DrainTimeout, Boot: config.Boot, Public: config.Public,
+		DrainTimeout: config.DrainTimeout, Boot: config.Boot, Public: config.Public, Watch: config.Watch,
 	}
 	for slot, rec := range s.st.Slots {
 		r.Slots[slot] = fmt.Sprintf("127.0.0.1:%d", rec.Port)

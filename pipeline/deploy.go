@@ -183,7 +183,7 @@ func (p *Pipeline) ports() rpc.Ports {
 func (p *Pipeline) traffic() rpc.TrafficConfig {
 	t := p.Target.Traffic
 	return rpc.TrafficConfig{
-		Router: t.Router, Listen: t.Listen, DrainTimeout: t.DrainTimeout, Boot: t.Boot, Public: public(t),
+		Router: t.Router, Listen: t.Listen, DrainTimeout: t.DrainTimeout, Boot: t.Boot, Public: public(t), Watch: watch(t),
 	}
 }
 

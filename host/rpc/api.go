@@ -185,6 +185,7 @@ type TrafficConfig struct {
 	DrainTimeout time.Duration `json:"drainTimeout"`
 	Boot         string        `json:"boot"` // hold | refuse
 	Public
+	Watch
 }
 
 // Started tells where the revision runs.
