@@ -75,5 +75,6 @@ func (s *service) traffic(ctx context.Context, v *rpc.ServiceStatus) {
 		if view.Problem != "" {
 			v.Notes = append(v.Notes, "the public address is not served: "+view.Problem)
 		}
+		v.Notes = append(v.Notes, unwell(view)...)
 	}
 }
