@@ -251,6 +251,7 @@ func (c *checker) hosts() {
 		}
 		names[strings.ToLower(h.Name)], addresses[end] = true, true
 		c.port(at+".port", h.Port)
+		c.fingerprint(at+".fingerprint", h.Fingerprint)
 	}
 }
 
@@ -265,54 +266,6 @@ func hostAddress(s string) bool {
 func (c *checker) port(path string, n int) {
 	if n < 0 || n > 65535 {
 		c.problem(path, "use a port from 1 to 65535", "`%s`: %d is no port", path, n)
-	}
-}
-
-func (c *checker) transport() {
-	t := c.t.Transport
-	c.port("transport.port", t.Port)
-	c.positive("transport.timeout", t.Timeout > 0)
-	if t.Type == "local" {
-		return
-	}
-	if t.Root != "" {
-		c.problem("transport.root", "remove it", "`transport.root` belongs to transport local")
-	}
-	if t.User == "" {
-		c.problem("transport.user", `add user: Administrator, or DOMAIN\name`, "`transport.user` is missing")
-	} else if hasRef(t.User) {
-		c.reference("transport.user", t.User)
-	}
-	c.password(t.Password)
-	c.encryption(t)
-}
-
-func (c *checker) password(ref string) {
-	const hint = "write password: ${env:SHIPPER_PASSWORD} and set the variable where shipper runs"
-	switch {
-	case ref == "":
-		c.problem("transport.password", hint, "`transport.password` is missing")
-	case !IsRef(ref):
-		c.problem("transport.password", hint, "`transport.password`: a password must not stand in the file")
-	default:
-		c.reference("transport.password", ref)
-	}
-}
-
-// encryption refuses what would send a password in the clear, and options
-// that do nothing.
-func (c *checker) encryption(t Transport) {
-	switch {
-	case t.HTTPS:
-	case t.Auth == "basic":
-		c.problem("transport.auth", "add https: true, or use ntlm", "`transport.auth`: basic would send the password in the clear")
-	case t.Insecure:
-		c.problem("transport.insecure", "remove it, or add https: true", "`transport.insecure` means nothing without https")
-	case t.CA != "":
-		c.problem("transport.ca", "remove it, or add https: true", "`transport.ca` means nothing without https")
-	}
-	if t.Insecure && t.CA != "" {
-		c.problem("transport.insecure", "remove one of the two", "`transport.insecure` and `transport.ca` exclude each other")
 	}
 }
 

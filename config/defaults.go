@@ -149,7 +149,7 @@ func (s *S3) setDefaults() { s.Region = defaultRegion }
 func (h *Host) setDefaults() { h.Arch = defaultArch }
 
 func (t *Transport) setDefaults() {
-	t.Type, t.Auth, t.Timeout = defaultTransport, defaultAuth, defaultTimeout
+	t.Type, t.Timeout = defaultTransport, defaultTimeout
 }
 
 // complete fills in what follows from other values, and makes paths absolute.
@@ -161,6 +161,12 @@ func (t *Target) complete() {
 		t.Transport.Port = defaultPort
 		if t.Transport.HTTPS {
 			t.Transport.Port = defaultPortHTTPS
+		}
+	}
+	if t.Transport.Auth == "" {
+		t.Transport.Auth = defaultAuth
+		if runtime.GOOS == "windows" && t.Transport.User == "" {
+			t.Transport.Auth = "sspi" // who runs shipper is logged on already
 		}
 	}
 	if len(t.Checks) == 0 {
@@ -268,9 +274,10 @@ func (t *Target) completeSignals() {
 // absolute makes the controller's paths independent of its working folder.
 func (t *Target) absolute() {
 	dir := filepath.Dir(t.Path)
-	for _, p := range []*string{&t.Build.Prebuilt, &t.Build.Dist, &t.Transport.CA, &t.Transport.Root, &t.Bundles.Folder, &t.Bundles.CA} {
+	for _, p := range []*string{&t.Build.Prebuilt, &t.Build.Dist, &t.Bundles.Folder, &t.Bundles.CA} {
 		*p = join(dir, *p)
 	}
+	t.Transport.absolute(dir)
 	if t.Build.Goreleaser != "none" {
 		t.Build.Goreleaser = join(dir, t.Build.Goreleaser)
 	}
@@ -283,10 +290,20 @@ func (t *Target) absolute() {
 	for name, ref := range t.Service.Secrets {
 		t.Service.Secrets[name] = absoluteRef(dir, ref)
 	}
-	t.Transport.Password = absoluteRef(dir, t.Transport.Password)
-	t.Transport.User = absoluteRef(dir, t.Transport.User)
 	for _, ref := range t.Bundles.refs() {
 		*ref.value = absoluteRef(dir, *ref.value)
+	}
+}
+
+func (t *Transport) absolute(dir string) {
+	for _, p := range []*string{&t.CA, &t.Root, &t.Krb5Config, &t.Keytab, &t.CCache, &t.ClientCert} {
+		*p = join(dir, *p)
+	}
+	for _, ref := range []*string{&t.User, &t.Password, &t.Proxy} {
+		*ref = absoluteRef(dir, *ref)
+	}
+	if t.ClientKey = absoluteRef(dir, t.ClientKey); !IsRef(t.ClientKey) {
+		t.ClientKey = join(dir, t.ClientKey)
 	}
 }
 

@@ -333,23 +333,33 @@ type ServiceOverride struct {
 
 // Host is one Windows machine, written as its address or as a map.
 type Host struct {
-	Name    string            `yaml:"name"` // default: address
-	Address string            `yaml:"address"`
-	Port    int               `yaml:"port"` // 0: the transport's
-	Arch    string            `yaml:"arch" enum:"amd64|arm64"`
-	Tags    map[string]string `yaml:"tags" scalar:"any"`
+	Name        string            `yaml:"name"` // default: address
+	Address     string            `yaml:"address"`
+	Port        int               `yaml:"port"` // 0: the transport's
+	Arch        string            `yaml:"arch" enum:"amd64|arm64"`
+	Fingerprint string            `yaml:"fingerprint"` // of the host's certificate; default: that of the transport
+	Tags        map[string]string `yaml:"tags" scalar:"any"`
 }
 
 // Transport says how hosts are reached.
 type Transport struct {
-	Type     string        `yaml:"type" enum:"winrm|local"`
-	HTTPS    bool          `yaml:"https"`
-	Port     int           `yaml:"port"` // default 5985, 5986 with https
-	Auth     string        `yaml:"auth" enum:"ntlm|basic"`
-	User     string        `yaml:"user"`     // or a reference
-	Password string        `yaml:"password"` // a reference: ${env:…} or ${file:…}
-	CA       string        `yaml:"ca"`       // PEM file
-	Insecure bool          `yaml:"insecure"`
-	Timeout  time.Duration `yaml:"timeout"` // to connect
-	Root     string        `yaml:"root"`    // local: folder instead of Program Files and ProgramData
+	Type        string        `yaml:"type" enum:"winrm|local"`
+	HTTPS       bool          `yaml:"https"`
+	Port        int           `yaml:"port"`                                             // default 5985, 5986 with https
+	Auth        string        `yaml:"auth" enum:"ntlm|kerberos|basic|certificate|sspi"` // default ntlm; on Windows without a user sspi
+	User        string        `yaml:"user"`                                             // or a reference
+	Password    string        `yaml:"password"`                                         // a reference: ${env:…} or ${file:…}
+	Realm       string        `yaml:"realm"`                                            // kerberos: of user, default: what follows its @
+	SPN         string        `yaml:"spn"`                                              // kerberos: HTTP, or HTTP/{name}.corp.example
+	Krb5Config  string        `yaml:"krb5Config"`                                       // kerberos: krb5.conf
+	Keytab      string        `yaml:"keytab"`                                           // kerberos: file, instead of a password
+	CCache      string        `yaml:"ccache"`                                           // kerberos: file, where somebody has logged on already
+	ClientCert  string        `yaml:"clientCert"`                                       // certificate: PEM file with its chain
+	ClientKey   string        `yaml:"clientKey"`                                        // certificate: PEM file, or a reference
+	CA          string        `yaml:"ca"`                                               // PEM file
+	Fingerprint string        `yaml:"fingerprint"`                                      // of the hosts' certificate
+	Insecure    bool          `yaml:"insecure"`
+	Proxy       string        `yaml:"proxy"`   // env, http://HOST:PORT, or a reference to it
+	Timeout     time.Duration `yaml:"timeout"` // to connect
+	Root        string        `yaml:"root"`    // local: folder instead of Program Files and ProgramData
 }

@@ -12,28 +12,25 @@ import (
 	"github.com/go-shipper/shipper/transport/winrm"
 )
 
-// dialer reaches the hosts of a target. Secrets are read when the first host
-// is dialled, so that verbs which touch no host need none.
+// dialer reaches the hosts of a target. Secrets are read before each logon:
+// verbs which touch no host need none, and they may change during a run.
 func dialer(t config.Transport) pipeline.Dialer {
 	if t.Type == "local" {
 		return dialLocal(t)
 	}
+	logons := &winrm.Logons{} // of all hosts
 	return func(ctx context.Context, h config.Host) (transport.Conn, error) {
-		user, err := credential(t.User, "transport.user")
-		if err != nil {
-			return nil, err
-		}
-		password, err := credential(t.Password, "transport.password")
-		if err != nil {
-			return nil, err
-		}
-		port := t.Port
+		port, pin := t.Port, t.Fingerprint
 		if h.Port != 0 {
 			port = h.Port
 		}
+		if h.Fingerprint != "" {
+			pin = h.Fingerprint
+		}
 		return winrm.Dial(ctx, winrm.Config{
 			Host: h.Name, Address: h.Address, Port: port, HTTPS: t.HTTPS, Auth: t.Auth,
-			User: user, Password: password, CAFile: t.CA, Insecure: t.Insecure, DialTimeout: t.Timeout,
+			Credentials: func(context.Context) (winrm.Credentials, error) { return logon(t) }, Logons: logons, Service: service(t.SPN, h),
+			CAFile: t.CA, Fingerprint: pin, Insecure: t.Insecure, Proxy: proxy(t.Proxy), DialTimeout: t.Timeout,
 		})
 	}
 }
