@@ -353,20 +353,3 @@ func TestOverdue(t *testing.T) {
 		t.Error("grace")
 	}
 }
-
-func TestJobSummary(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "summary.md")
-	t.Setenv("GITHUB_STEP_SUMMARY", path)
-	hosts := &scripted{deploy: func(context.Context, pipeline.DeployRequest) (pipeline.Result, error) {
-		return pipeline.Result{State: rollout.Promoted, Run: "r1", Release: v2}, nil
-	}}
-	for range 2 {
-		if _, errs, exit := shipper(t, hosts, "deploy"); exit != 0 {
-			t.Fatal(errs)
-		}
-	}
-	got, err := os.ReadFile(path)
-	if err != nil || bytes.Count(got, []byte("## deploy 2.0.0: promoted")) != 2 {
-		t.Errorf("%v\n%s", err, got)
-	}
-}

@@ -177,28 +177,8 @@ func (t *teller) finish(verb string, result pipeline.Result, err error) int {
 	t.over = true
 	close(t.done)
 	t.complain(err)
-	if data.Run != "" && (forward(verb) || verb == "rollback") {
-		t.summarize(os.Getenv("GITHUB_STEP_SUMMARY"))
-	}
+	t.github(data)
 	return exit
-}
-
-// maxStory bounds what is kept for the summary, in records.
-const maxStory = 10_000
-
-// summarize adds the run to the summary of a GitHub Actions job.
-func (t *teller) summarize(path string) {
-	if path == "" {
-		return
-	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
-	if err == nil {
-		_, err = io.WriteString(file, report.Summary(t.story))
-		err = errors.Join(err, file.Close())
-	}
-	if err != nil { // the run is over; its exit code does not hang on this
-		fmt.Fprintf(t.stderr, "warning: job summary: %v\n", err)
-	}
 }
 
 // complain prints error: and hint:, one pair per problem.
@@ -221,7 +201,7 @@ func (t *teller) pair(why, hint string) {
 	if t.color {
 		red, plain = "\x1b[31m", "\x1b[0m"
 	}
-	fmt.Fprintf(t.stderr, "%serror:%s %s\n", red, plain, strings.TrimSpace(why))
+	fmt.Fprintf(t.stderr, "%serror:%s %s\n", red, plain, quoted(strings.TrimSpace(why)))
 	if hint != "" {
 		fmt.Fprintf(t.stderr, "hint: %s\n", hint)
 	}

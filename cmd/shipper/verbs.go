@@ -39,7 +39,11 @@ func (p *program) pipeline(c *cli.Context) (verbs, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.target, err = file.Target(c.String("env")); err != nil {
+	env := c.String("env")
+	if names := file.Names(); env == "" && p.verb == "build" && len(names) > 0 {
+		env = names[0] // a build is the same for all of them
+	}
+	if p.target, err = file.Target(env); err != nil {
 		return nil, err
 	}
 	p.told.expect(p.target.Hosts)
