@@ -56,6 +56,12 @@ bench-router: ## the router beside nginx, HAProxy and Caddy; ROUNDS=1 is quick
 	@build/ensure haproxy nginx caddy
 	PATH=$$PATH:/usr/sbin $(GO) run ./lab/bench/router -rounds $(ROUNDS) $(BENCHFLAGS)
 
+# What release.yml runs; RELEASE="--snapshot --skip=publish" tries it here.
+.PHONY: release
+release: ## shipper itself for all systems, through .goreleaser.yaml, into dist/
+	@build/ensure git
+	CGO_ENABLED=0 $(GO) tool -modfile=tools.mod goreleaser release --clean $(RELEASE)
+
 .PHONY: testservers
 testservers: # what the tests run against or under, pinned in modules of its own
 	@echo "building versitygw and act from build/*.mod, unless the build cache has them"
@@ -72,7 +78,7 @@ lint: ## gofmt, vet, staticcheck, actionlint, govulncheck
 	$(TOOLS) -modfile=lint.mod staticcheck ./...
 	GOOS=windows $$($(TOOLS) -n -modfile=lint.mod staticcheck) ./...
 	GOOS=darwin $$($(TOOLS) -n -modfile=lint.mod staticcheck) ./...
-	$(TOOLS) -modfile=lint.mod actionlint
+	$(TOOLS) -modfile=lint.mod actionlint .github/workflows/*.yml examples/workflows/*.yml
 	@build/vulncheck
 
 .PHONY: clean
