@@ -26,7 +26,18 @@ func (t *Target) CheckFiles() error {
 	}
 	d.folder("build.prebuilt", t.Build.Prebuilt)
 	d.regular("transport.ca", t.Transport.CA)
+	for i, f := range t.Bootstrap.Helper.Files {
+		d.regular(t.helperAt(i), f.Path)
+	}
 	return problems.err(t.Path)
+}
+
+// helperAt is where the file stands that a single one or a list names.
+func (t *Target) helperAt(i int) string {
+	if _, list := t.at.places["bootstrap.helper[0]"]; list {
+		return fmt.Sprintf("bootstrap.helper[%d]", i)
+	}
+	return "bootstrap.helper"
 }
 
 const mendPath = "paths are relative to the folder of shipper.yaml"

@@ -157,4 +157,13 @@ func (c *checker) limits() {
 	if len(c.t.Bootstrap.Allow) == 0 {
 		c.problem("bootstrap.allow", "write [tar, powershell]", "`bootstrap.allow` allows no way to a host")
 	}
+	for i, f := range c.t.Bootstrap.Helper.Files {
+		at := c.t.helperAt(i)
+		if f.Path == "" {
+			c.problem(at, "write {path: FILE, sha256: DIGEST}", "`%s` needs a path", at)
+		}
+		if _, err := release.ParseDigest(strings.ToLower(f.SHA256)); err != nil {
+			c.problem(at, "sha256sum tells the digest of the file that was signed", "`%s.sha256`: %v", at, err)
+		}
+	}
 }

@@ -287,6 +287,9 @@ func (t *Target) absolute() {
 	for i := range t.Service.Files {
 		t.Service.Files[i].From = join(dir, t.Service.Files[i].From)
 	}
+	for i := range t.Bootstrap.Helper.Files {
+		t.Bootstrap.Helper.Files[i].Path = join(dir, t.Bootstrap.Helper.Files[i].Path)
+	}
 	for name, ref := range t.Service.Secrets {
 		t.Service.Secrets[name] = absoluteRef(dir, ref)
 	}

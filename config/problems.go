@@ -71,7 +71,7 @@ func lineOf(at string) []int {
 func later(path string) bool {
 	switch path {
 	case "service.data", "traffic.sticky", "analysis.alpha", "analysis.clientKey",
-		"rollback.secrets", "bootstrap.helper", "bootstrap.preinstalled":
+		"rollback.secrets":
 		return true
 	}
 	return strings.HasPrefix(path, "checks[") && strings.HasSuffix(path, "].exec")

@@ -32,6 +32,9 @@ func schemaOf(t reflect.Type, tag reflect.StructTag) object {
 		return object{"type": "string", "pattern": `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`}
 	case reflect.TypeFor[Step]():
 		return stepSchema()
+	case reflect.TypeFor[HelperChoice]():
+		file := structSchema(reflect.TypeFor[HelperFile]())
+		return object{"oneOf": []any{object{"const": preinstalled}, file, object{"type": "array", "items": file}}}
 	case reflect.TypeFor[Host]():
 		return object{"oneOf": []any{object{"type": "string"}, structSchema(t)}}
 	}

@@ -20,6 +20,23 @@ func (h *Host) decodeNode(d *decoder, n *yaml.Node, path string) {
 	d.structure(n, v, path)
 }
 
+// decodeNode reads `preinstalled`, one file, or a list of them.
+func (h *HelperChoice) decodeNode(d *decoder, n *yaml.Node, path string) {
+	switch n.Kind {
+	case yaml.ScalarNode:
+		if h.Preinstalled = n.Value == preinstalled; !h.Preinstalled {
+			d.problem(path, "write preinstalled, or {path: FILE, sha256: DIGEST}", "%s: want preinstalled or files, got %s", name(path), describe(n))
+		}
+	case yaml.SequenceNode:
+		d.list(n, reflect.ValueOf(&h.Files).Elem(), path, "")
+	default:
+		h.Files = make([]HelperFile, 1)
+		d.structure(n, reflect.ValueOf(&h.Files[0]).Elem(), path)
+	}
+}
+
+const preinstalled = "preinstalled"
+
 // decodeNode reads a step: exactly one key, in the short or the long form.
 func (s *Step) decodeNode(d *decoder, n *yaml.Node, path string) {
 	const hint = "write one of {setWeight: 5}, {pause: 30s}, {pause: {}}, {analysis: true}"

@@ -270,7 +270,22 @@ type Retention struct {
 
 // Bootstrap says how the helper may get to a host.
 type Bootstrap struct {
-	Allow []string `yaml:"allow" enum:"tar|powershell"`
+	Allow  []string     `yaml:"allow" enum:"tar|powershell|certutil"`
+	Helper HelperChoice `yaml:"helper"` // default: the one shipper carries
+}
+
+// HelperChoice is another helper than the one that shipper carries: signed by
+// the user, or on the hosts already. It is written as `preinstalled`, as one
+// file, or as a list of files, one for each architecture.
+type HelperChoice struct {
+	Preinstalled bool // shipper places none
+	Files        []HelperFile
+}
+
+// HelperFile is a build of shipper-host on the controller's side.
+type HelperFile struct {
+	Path   string `yaml:"path"`
+	SHA256 string `yaml:"sha256"`
 }
 
 // Bundles says where bundles are kept for others to find: at most one of

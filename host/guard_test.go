@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -242,6 +243,40 @@ func TestPruneAndRemove(t *testing.T) {
 	}
 	m.deploy("n1", "1.0.0")
 	m.serves(release.Blue, "1.0.0", blue)
+}
+
+func TestHelpersInUseAreNotPruned(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.deploy("r1", "1.0.0")
+	folder := func(word string) string {
+		dir := filepath.Join(m.layout.Programs, "bin", string(release.Of([]byte(word))))
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	old, source, image := folder("old"), folder("source"), folder("image")
+	m.guard.opts.Sources = func() ([]string, error) { return []string{filepath.Join(source, "shipper-host.exe")}, nil }
+	if err := m.scm.Ensure(context.Background(), scm.Spec{Name: "other-blue", Executable: filepath.Join(image, "shipper-host.exe")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.guard.pruneHelpers(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	for dir, want := range map[string]bool{old: false, source: true, image: true} {
+		if _, err := os.Stat(dir); (err == nil) != want {
+			t.Errorf("%s stays %v: %v", dir, want, err)
+		}
+	}
+	left := folder("left")
+	m.guard.opts.Sources = func() ([]string, error) { return nil, errors.New("no rights") }
+	if err := m.guard.pruneHelpers(context.Background()); err == nil {
+		t.Error("pruned without knowing what is in use")
+	}
+	if _, err := os.Stat(left); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestUninstall(t *testing.T) {

@@ -45,7 +45,9 @@ type Options struct {
 	Clock   Clock                  // default: the system's
 	Machine func() (string, error) // default: MachineID
 	Boot    func() (string, error) // default: BootID
-	Log     *slog.Logger           // default: slog.Default()
+	// Sources lists files that event sources name; default: scm.EventSources.
+	Sources func() ([]string, error)
+	Log     *slog.Logger // default: slog.Default()
 }
 
 func (o Options) withDefaults() Options {
@@ -57,6 +59,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Boot == nil {
 		o.Boot = BootID
+	}
+	if o.Sources == nil {
+		o.Sources = scm.EventSources
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()

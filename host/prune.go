@@ -134,8 +134,8 @@ func (s *service) forget(wanted map[release.Digest]bool, revisions map[string]bo
 	})
 }
 
-// pruneHelpers removes versions of the helper that no service runs. If any
-// image path cannot be read, none is removed.
+// pruneHelpers removes versions of the helper that nothing names. If any
+// image path or event source cannot be read, none is removed.
 func (g *Guard) pruneHelpers(ctx context.Context) error {
 	bin := filepath.Join(g.opts.Layout.Programs, "bin")
 	entries, err := os.ReadDir(bin)
@@ -161,7 +161,8 @@ func (g *Guard) pruneHelpers(ctx context.Context) error {
 	return nil
 }
 
-// usedBelow names the folders of bin that image paths point into, and our own.
+// usedBelow names the folders of bin that image paths and event sources point
+// into, and our own.
 func (g *Guard) usedBelow(ctx context.Context, bin string) (map[string]bool, error) {
 	used := map[string]bool{}
 	use := func(path string) {
@@ -172,6 +173,13 @@ func (g *Guard) usedBelow(ctx context.Context, bin string) (map[string]bool, err
 	use(g.opts.Executable)
 	if own, err := os.Executable(); err == nil {
 		use(own)
+	}
+	sources, err := g.opts.Sources()
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range sources {
+		use(file)
 	}
 	names, err := g.opts.SCM.List(ctx, "")
 	if err != nil {

@@ -34,7 +34,7 @@ const templateVersion = "3"
 const partial = ".part"
 
 // standIns are the names of lab/standin in C:\windows\system32.
-var standIns = []string{"tar.exe", "certutil.exe", "icacls.exe"}
+var standIns = []string{"tar.exe", "certutil.exe", "icacls.exe", "findstr.exe"}
 
 // template makes sure that the prefix which all hosts begin as exists, and
 // returns its folder. Making it takes about ten seconds.

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/go-shipper/shipper/config"
+	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/transport"
 	"github.com/go-shipper/shipper/transport/bootstrap"
 )
@@ -53,9 +54,13 @@ func (b *bootstrapper) known(host string) string {
 
 func (b *bootstrapper) place(ctx context.Context, conn transport.Conn, h config.Host, install bool) (bootstrap.Place, error) {
 	o, arch := options(b.target, h)
-	if !install {
+	if preinstalled := b.target.Bootstrap.Helper.Preinstalled; preinstalled || !install {
 		place, err := bootstrap.Locate(ctx, conn, "", o)
-		if errors.Is(err, bootstrap.ErrMissing) {
+		switch missing := errors.Is(err, bootstrap.ErrMissing); {
+		case missing && install:
+			err = problem.New(problem.Failed, `put it into %ProgramFiles%\shipper\bin\SHA256\shipper-host.exe by the means you chose, or leave out bootstrap.helper`,
+				"find the preinstalled helper on %s: there is none whose folder tells its digest", h.Name)
+		case missing:
 			err = ErrBare
 		}
 		return place, err
@@ -81,6 +86,7 @@ type Leaver func(ctx context.Context, conn transport.Conn, h config.Host) error
 func Leave(t config.Target) Leaver {
 	return func(ctx context.Context, conn transport.Conn, h config.Host) error {
 		o, _ := options(t, h)
+		o.Keep = t.Bootstrap.Helper.Preinstalled // whoever brought it takes it away
 		return bootstrap.Leave(ctx, conn, o)
 	}
 }

@@ -3,16 +3,31 @@ package main
 import (
 	"context"
 
+	"github.com/go-shipper/shipper/config"
 	"github.com/go-shipper/shipper/host/helper"
+	"github.com/go-shipper/shipper/pipeline"
 	"github.com/go-shipper/shipper/transport/bootstrap"
 )
 
-// findHelper gets the program that serves on a host: embedded, from a folder,
-// or built.
-func findHelper(ctx context.Context, goos, goarch string) (*bootstrap.Helper, error) {
-	h, err := helper.Find(ctx, goos, goarch)
-	if err != nil {
-		return nil, err
+// helperFinder gets the program that serves on a host: one that the
+// configuration names, or embedded, from a folder, or built.
+func helperFinder(c config.HelperChoice) pipeline.Finder {
+	var given []helper.Given
+	for _, f := range c.Files {
+		given = append(given, helper.Given{Path: f.Path, SHA256: f.SHA256})
 	}
-	return bootstrap.NewHelper(h.Bytes, goos, goarch), nil
+	return func(ctx context.Context, goos, goarch string) (*bootstrap.Helper, error) {
+		h, err := find(ctx, given, goos, goarch)
+		if err != nil {
+			return nil, err
+		}
+		return bootstrap.NewHelper(h.Bytes, goos, goarch), nil
+	}
+}
+
+func find(ctx context.Context, given []helper.Given, goos, goarch string) (helper.Helper, error) {
+	if len(given) > 0 && goos == "windows" {
+		return helper.FindGiven(given, goarch)
+	}
+	return helper.Find(ctx, goos, goarch)
 }

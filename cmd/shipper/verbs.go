@@ -61,7 +61,7 @@ func (p *program) pipeline(c *cli.Context) (verbs, error) {
 // over is a pipeline that works on a target.
 func (p *program) over(t config.Target) *pipeline.Pipeline {
 	return &pipeline.Pipeline{
-		Target: t, Shelf: shelf.Later(t.Bundles, t.Build.Dist), Dial: dialer(t.Transport), Bridge: pipeline.Bootstrap(t, findHelper), Leave: pipeline.Leave(t),
+		Target: t, Shelf: shelf.Later(t.Bundles, t.Build.Dist), Dial: dialer(t.Transport), Bridge: pipeline.Bootstrap(t, helperFinder(t.Bootstrap.Helper)), Leave: pipeline.Leave(t),
 		Emit: p.told.emit, Version: own().Version, Owner: owner(), Address: address(), Now: time.Now,
 		Exit: func(r pipeline.Result, err error) int { return exitCode(p.verb, r.State, err) },
 	}

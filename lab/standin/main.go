@@ -1,6 +1,6 @@
 // Command standin takes the place of programs that Windows has and Wine has
-// not, or only as an empty shell: tar.exe, certutil.exe and icacls.exe. It is
-// one program under three names. Each does what scripts rely on, with the
+// not, or only as an empty shell: tar.exe, certutil.exe, icacls.exe and
+// findstr.exe. It is one program under four names. Each does what scripts rely on, with the
 // output and the exit codes of the original, and nothing more.
 package main
 
@@ -33,6 +33,8 @@ func run(name string, args []string, c console) int {
 	switch strings.TrimSuffix(strings.ToLower(name), ".exe") {
 	case "certutil":
 		return certutil(args, c)
+	case "findstr":
+		return findstr(args, c)
 	case "icacls":
 		return (&icacls{console: c, log: accessLog()}).run(args)
 	default:

@@ -19,6 +19,25 @@ func call(name string, in []byte, args ...string) (int, string) {
 	return code, out.String()
 }
 
+func TestFindstr(t *testing.T) {
+	long := strings.Repeat("x", 9000)
+	cases := []struct {
+		in, out string
+		code    int
+		args    []string
+	}{
+		{"a\r\n\r\nb\r\n", "a\r\n\r\nb\r\n", 0, []string{"^"}},
+		{"", "", 1, []string{"^"}},
+		{"a\n" + long + "\nb\n", "a\nFINDSTR: Line 2 is too long.\r\nb\n", 0, []string{"^"}},
+		{"a\n", "FINDSTR: Bad command line\n", 2, []string{"a", "b"}},
+	}
+	for _, c := range cases {
+		if code, out := call("findstr.exe", []byte(c.in), c.args...); code != c.code || out != c.out {
+			t.Errorf("%.20q: %d, %.80q", c.in, code, out)
+		}
+	}
+}
+
 type member struct {
 	name, content string
 	kind          byte

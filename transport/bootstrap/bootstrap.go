@@ -19,6 +19,7 @@ import (
 const (
 	WayTar        = "tar"        // tar.exe of Windows, since Server 2019
 	WayPowerShell = "powershell" // plain PowerShell that reads stdin
+	WayCertutil   = "certutil"   // findstr and certutil.exe -decode; never unless it is named: scanners know it from attacks
 )
 
 // Options of a placement. The zero value is a Windows host.
@@ -26,6 +27,7 @@ type Options struct {
 	Allow []string // ways in the order they are tried; default tar, powershell
 	OS    string   // GOOS of the host; default windows
 	Root  string   // folder on the host instead of Program Files and ProgramData
+	Keep  bool     // Leave takes away the guard and keeps the helper
 }
 
 // Place is where the helper lies on a host.
@@ -131,11 +133,7 @@ func (s *site) stage(ctx context.Context, h *Helper, way, stage string) error {
 	file := s.join(stage, s.lines.file())
 	var err error
 	for range 2 {
-		line, payload := s.lines.unpack(way, stage, file), h.archive()
-		if way == WayPowerShell {
-			payload = h.compressed()
-		}
-		if err = s.must(ctx, line, payload); err != nil {
+		if err = s.must(ctx, s.lines.unpack(way, stage, file), h.payload(way)); err != nil {
 			continue
 		}
 		var got release.Digest

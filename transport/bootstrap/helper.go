@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/hex"
 	"sync"
 	"time"
@@ -19,6 +20,7 @@ type Helper struct {
 	arch       string
 	archive    func() []byte // a gzip-compressed tar, which tar.exe recognizes
 	compressed func() []byte // plain gzip
+	text       func() []byte // lines of base64
 }
 
 // NewHelper takes an executable for goos and goarch.
@@ -28,7 +30,31 @@ func NewHelper(exe []byte, goos, goarch string) *Helper {
 		arch:       goarch,
 		archive:    sync.OnceValue(func() []byte { return packTar(exe, linesFor(goos).file()) }),
 		compressed: sync.OnceValue(func() []byte { return packGzip(exe) }),
+		text:       sync.OnceValue(func() []byte { return packText(exe) }),
 	}
+}
+
+// payload is what the way's command reads from stdin.
+func (h *Helper) payload(way string) []byte {
+	switch way {
+	case WayPowerShell:
+		return h.compressed()
+	case WayCertutil:
+		return h.text()
+	}
+	return h.archive()
+}
+
+// packText makes lines that findstr passes on: it stops at long ones, and
+// waits for ever for the end of a last line without one.
+func packText(exe []byte) []byte {
+	const width = 64
+	text := base64.StdEncoding.EncodeToString(exe)
+	var b bytes.Buffer
+	for ; len(text) > 0; text = text[min(width, len(text)):] {
+		b.WriteString(text[:min(width, len(text))] + "\r\n")
+	}
+	return b.Bytes()
 }
 
 func packTar(exe []byte, name string) []byte {

@@ -104,6 +104,13 @@ func helper(t *testing.T, l *lab.Lab, h lab.Host, program *Helper) {
 	}
 	roundTrip(t, c, p.Serve)
 	damage(t, l, h, c, program)
+	if err := os.RemoveAll(drive(l, h, "Program Files", "shipper")); err != nil {
+		t.Fatal(err)
+	}
+	byCertutil, err := Ensure(t.Context(), c, program, Options{Allow: []string{WayCertutil}})
+	if err != nil || !byCertutil.Installed {
+		t.Errorf("by certutil: %+v, %v", byCertutil, err)
+	}
 }
 
 func roundTrip(t *testing.T, c transport.Conn, serve string) {

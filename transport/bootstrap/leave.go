@@ -40,6 +40,9 @@ func Leave(ctx context.Context, conn transport.Conn, o Options) error {
 	if r.Exit != 0 {
 		return problem.New(problem.Failed, "", "take the guard off the host: exit code %d: %s", r.Exit, words(r))
 	}
+	if o.Keep {
+		return nil
+	}
 	return s.clear(ctx)
 }
 

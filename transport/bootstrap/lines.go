@@ -68,6 +68,10 @@ func (w windowsLines) unpack(way, dir, file string) string {
 			`$o=[IO.File]::Create('` + file + `');` +
 			`(New-Object IO.Compression.GZipStream([Console]::OpenStandardInput(),[IO.Compression.CompressionMode]::Decompress)).CopyTo($o);$o.Close()"`
 	}
+	if way == WayCertutil {
+		text := w.quote(file + ".txt")
+		return w.system + `\findstr.exe "^" > ` + text + ` && ` + w.system + `\certutil.exe -f -decode ` + text + ` ` + w.quote(file) + ` && del ` + text
+	}
 	return w.system + `\tar.exe -xf - -C ` + w.quote(dir)
 }
 

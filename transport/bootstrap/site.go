@@ -95,7 +95,7 @@ func (s *site) ways() []string {
 	}
 	var known []string
 	for _, w := range s.allow {
-		if w == WayTar || w == WayPowerShell {
+		if w == WayTar || w == WayPowerShell || w == WayCertutil {
 			known = append(known, w)
 		}
 	}
