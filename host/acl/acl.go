@@ -117,3 +117,12 @@ func checkChildren(root string, tenants []string) error {
 	}
 	return nil
 }
+
+// ShareProcess lets accounts put handles, of sockets for example, into this
+// process. Elsewhere than on Windows processes of one user may do so anyway.
+func ShareProcess(accounts ...string) error {
+	if err := shareProcess(accounts); err != nil {
+		return fmt.Errorf("share this process: %w", err)
+	}
+	return nil
+}
