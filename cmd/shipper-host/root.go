@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-shipper/shipper/host/acl"
+	"github.com/go-shipper/shipper/host/flock"
 	"github.com/go-shipper/shipper/host/scm"
 )
 
@@ -23,7 +24,10 @@ var errRootGone = errors.New("the root folder is gone")
 
 // manageRoot boots the services defined in the folder, as a machine does.
 func manageRoot(ctx context.Context, c call) (context.Context, scm.Manager, func(), error) {
-	lock, err := takeLock(filepath.Join(c.layout().Guard(), "lock"))
+	lock, err := flock.Take(filepath.Join(c.layout().Guard(), "lock"))
+	if errors.Is(err, flock.ErrHeld) {
+		return nil, nil, nil, errOther
+	}
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -2,8 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"os"
 	"os/exec"
 	"syscall"
 
@@ -20,23 +18,6 @@ func systemManager() (*scm.Windows, error) {
 		return nil, problem.Wrap(problem.Failed, err, "use the service manager", "run this as an administrator")
 	}
 	return m, err
-}
-
-// takeLock opens the file for nobody else.
-func takeLock(path string) (*os.File, error) {
-	name, err := windows.UTF16PtrFromString(path)
-	if err != nil {
-		return nil, err
-	}
-	h, err := windows.CreateFile(name, windows.GENERIC_WRITE, windows.FILE_SHARE_READ|windows.FILE_SHARE_DELETE, nil,
-		windows.OPEN_ALWAYS, windows.FILE_ATTRIBUTE_NORMAL, 0)
-	if errors.Is(err, windows.ERROR_SHARING_VIOLATION) {
-		return nil, errOther
-	}
-	if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", path, err)
-	}
-	return os.NewFile(uintptr(h), path), nil
 }
 
 func detach(cmd *exec.Cmd) {

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/release"
 )
@@ -56,6 +55,7 @@ func (r *Router) take(s *service, route Route, f *front) {
 			"stable", route.Stable, "canary", route.Canary, "weight", route.Weight, "lease", route.Lease)
 	}
 	s.apply(route, r.nextGeneration())
+	r.mirror(s)
 	if f != nil {
 		r.open(f)
 	} else {
@@ -94,6 +94,7 @@ func (r *Router) forget(name string, match uint64) (*service, *front, error) {
 		return nil, nil, err
 	}
 	delete(r.services, name)
+	r.elder.tell(message{Forget: name})
 	return s, r.rewire(s.table.Load().route.Listen), nil
 }
 
@@ -104,6 +105,9 @@ func (r *Router) drain(ctx context.Context, name string, slot release.Slot, matc
 		return View{}, err
 	}
 	if err := wait(ctx, drained); err != nil {
+		return View{}, err
+	}
+	if err := r.elderNow().drain(ctx, slotOf{name, slot}); err != nil {
 		return View{}, err
 	}
 	r.mu.Lock()
@@ -132,6 +136,7 @@ func (r *Router) startDrain(name string, slot release.Slot, match uint64) (*serv
 		route := t.route
 		route.Canary, route.Weight, route.Lease = "", 0, 0
 		s.apply(route, r.nextGeneration())
+		r.mirror(s)
 	}
 	return s, in.drain(t.route.DrainTimeout), nil
 }
@@ -164,14 +169,13 @@ func (r *Router) count(name string) (Counters, error) {
 	if err != nil {
 		return Counters{}, err
 	}
-	c := Counters{Epoch: s.epoch, Slots: map[release.Slot]rpc.SlotCounters{}}
+	c := Counters{Epoch: s.epoch, Slots: s.totals()}
 	t, now := s.table.Load(), s.env.Now()
-	for slot, counters := range s.counters {
-		snapshot := counters.snapshot()
-		if in := t.instances[slot]; in != nil && (in == t.stable || in == t.canary) {
-			snapshot.Out = in.out(now)
+	for slot, in := range t.instances {
+		if sums := c.Slots[slot]; in == t.stable || in == t.canary {
+			sums.Out = in.out(now)
+			c.Slots[slot] = sums
 		}
-		c.Slots[slot] = snapshot
 	}
 	return c, nil
 }
@@ -185,6 +189,9 @@ func (r *Router) find(name string) (*service, error) {
 
 // expect refuses a change by who has not seen how things stand.
 func (r *Router) expect(s *service, match uint64) error {
+	if r.passing {
+		return errMoved
+	}
 	if r.closed {
 		return fmt.Errorf("%w: it stops", ErrUnavailable)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,7 +19,11 @@ import (
 	"github.com/go-shipper/shipper/release"
 )
 
-const maxAnswer = 8 << 20 // bytes
+const (
+	maxAnswer    = 8 << 20 // bytes
+	moveInterval = 10 * time.Millisecond
+	movePatience = 15 * time.Second
+)
 
 // Client drives the router whose folder is dir. It finds a restarted router
 // by itself and may be used by several goroutines. Its errors wrap
@@ -102,9 +107,30 @@ func (c *Client) Counters(ctx context.Context, service string) (string, map[rele
 
 func path(service string) string { return "/v1/services/" + service }
 
-// call reads control.json each time: a router that restarted has another port
-// and another token.
+// call asks again while one router takes over from another: then nothing was done.
 func (c *Client) call(ctx context.Context, method, path string, ifMatch *uint64, in, out any) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	patience := time.NewTimer(movePatience)
+	defer patience.Stop()
+	for {
+		err := c.once(ctx, method, path, ifMatch, in, out)
+		if !errors.Is(err, errMoved) {
+			return err
+		}
+		select {
+		case <-time.After(moveInterval):
+		case <-patience.C:
+			return err
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// once reads control.json each time: a router that restarted has another port
+// and another token.
+func (c *Client) once(ctx context.Context, method, path string, ifMatch *uint64, in, out any) error {
 	what := "router: " + method + " " + path
 	req, err := c.request(ctx, method, path, ifMatch, in)
 	if err != nil {
@@ -112,7 +138,7 @@ func (c *Client) call(ctx context.Context, method, path string, ifMatch *uint64,
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return problem.Wrap(problem.Failed, fmt.Errorf("%w: %w", ErrUnavailable, err), what, "")
+		return problem.Wrap(problem.Failed, c.unreached(req.URL.Host, err), what, "")
 	}
 	defer res.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
@@ -155,6 +181,17 @@ func (c *Client) request(ctx context.Context, method, path string, ifMatch *uint
 	return req, nil
 }
 
+// unreached tells a router that is gone from one that made room for another.
+func (c *Client) unreached(address string, err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		if now, missing := c.find(); missing == nil && now.Address != address {
+			return fmt.Errorf("%w: %w", errMoved, err)
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
 func (c *Client) find() (control, error) {
 	f, err := os.Open(filepath.Join(c.dir, controlName))
 	if err != nil {
@@ -172,7 +209,11 @@ func (c *Client) find() (control, error) {
 func failed(what string, code int, data []byte) error {
 	f := failure{Error: http.StatusText(code)}
 	_ = json.Unmarshal(data, &f) // of something else than the router the status alone tells
-	return problem.Wrap(problem.Failed, &remote{codes()[code], f.Error}, what, f.Hint)
+	known := codes()[code]
+	if f.Moved {
+		known = errMoved
+	}
+	return problem.Wrap(problem.Failed, &remote{known, f.Error}, what, f.Hint)
 }
 
 // remote is an error with the words that the router found for it.

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-shipper/shipper/problem"
@@ -37,6 +38,7 @@ type control struct {
 type failure struct {
 	Error string `json:"error"`
 	Hint  string `json:"hint,omitempty"`
+	Moved bool   `json:"moved,omitempty"` // nothing was done: ask the router that took over
 }
 
 // controller is the control channel of a running router.
@@ -45,17 +47,19 @@ type controller struct {
 	router   *Router
 	listener net.Listener
 	server   *http.Server
+	serving  sync.WaitGroup
+	dir      string // of the control file
 }
 
-// openControl listens on a fresh loopback port and writes control.json last,
-// so that who finds it can connect.
-func openControl(ctx context.Context, r *Router) (*controller, error) {
+// openControl listens on a fresh loopback port and answers there; publish
+// tells where. cancel gets what ends it before close does.
+func openControl(ctx context.Context, r *Router, cancel context.CancelCauseFunc) (*controller, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	c := &controller{router: r, listener: l, control: control{protocol, l.Addr().String(), rand.Text()}}
+	c := &controller{router: r, listener: l, dir: r.env.Dir, control: control{protocol, l.Addr().String(), rand.Text()}}
 	c.server = &http.Server{
 		Handler:           c.admit(c.routes()),
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -63,27 +67,34 @@ func openControl(ctx context.Context, r *Router) (*controller, error) {
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          r.env.errlog,
 	}
-	if err := c.publish(); err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
+	c.serving.Go(func() {
+		if err := c.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			cancel(fmt.Errorf("router control channel: %w", err))
+		}
+	})
 	return c, nil
 }
 
+// publish makes this router the one that clients find.
 func (c *controller) publish() error {
 	data, err := json.Marshal(c.control)
 	if err != nil {
 		return err
 	}
-	tmp, err := writeTemp(c.router.env.Dir, data)
+	tmp, err := writeTemp(c.dir, data)
 	if err != nil {
 		return err
 	}
-	return rename(tmp, filepath.Join(c.router.env.Dir, controlName))
+	return rename(tmp, filepath.Join(c.dir, controlName))
 }
 
 // close lets calls finish for a moment; waiting for a drain is not worth more.
-func (c *controller) close() {
-	_ = os.Remove(filepath.Join(c.router.env.Dir, controlName)) // a stale one only leads nowhere
+// Only the router that serves takes the control file away.
+func (c *controller) close(mine bool) {
+	if mine {
+		_ = os.Remove(filepath.Join(c.dir, controlName)) // a stale one only leads nowhere
+	}
+	defer c.serving.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if c.server.Shutdown(ctx) != nil {
@@ -104,6 +115,7 @@ func (c *controller) routes() http.Handler {
 		v, err := c.router.count(r.PathValue("name"))
 		answer(w, v, err)
 	})
+	mux.HandleFunc("POST /v1/handover", c.handOver)
 	mux.HandleFunc("PUT /v1/services/{name}", c.change(c.put))
 	mux.HandleFunc("DELETE /v1/services/{name}", c.change(func(r *http.Request, match uint64) (any, error) {
 		return struct{}{}, c.router.remove(r.Context(), r.PathValue("name"), match)
@@ -124,6 +136,8 @@ func (c *controller) admit(next http.Handler) http.Handler {
 			fail(w, http.StatusForbidden, errors.New("wrong host"))
 		case subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), want) != 1:
 			fail(w, http.StatusUnauthorized, errors.New("wrong token"))
+		case !c.router.started.Load() || c.router.hasLeft():
+			fail(w, http.StatusServiceUnavailable, errMoved)
 		default:
 			r.Body = http.MaxBytesReader(w, r.Body, maxControlBody)
 			next.ServeHTTP(w, r)
@@ -159,6 +173,31 @@ func (c *controller) put(r *http.Request, match uint64) (any, error) {
 	return c.router.put(r.Context(), route, match)
 }
 
+// handOverUpgrade is the protocol that a link between two routers switches to.
+const handOverUpgrade = "shipper-handover"
+
+// handOver makes the connection a link to a successor.
+func (c *controller) handOver(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Upgrade") != handOverUpgrade {
+		fail(w, http.StatusUpgradeRequired, errors.New("this is for routers"))
+		return
+	}
+	conn, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		fail(w, http.StatusInternalServerError, err)
+		return
+	}
+	_, err = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+handOverUpgrade+"\r\n\r\n")
+	l := newLink(conn, buffered.Reader)
+	if err == nil {
+		err = c.router.handOver(l, r.FormValue("dock"))
+	}
+	if err != nil {
+		c.router.env.Log.Warn("no hand-over", "err", err)
+		l.close()
+	}
+}
+
 func answer(w http.ResponseWriter, v any, err error) {
 	if err != nil {
 		fail(w, codeOf(err), err)
@@ -171,7 +210,7 @@ func answer(w http.ResponseWriter, v any, err error) {
 func fail(w http.ResponseWriter, code int, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(failure{err.Error(), problem.HintOf(err)})
+	_ = json.NewEncoder(w).Encode(failure{err.Error(), problem.HintOf(err), errors.Is(err, errMoved)})
 }
 
 // codes pairs what callers decide on with how it travels.

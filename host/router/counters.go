@@ -1,6 +1,7 @@
 package router
 
 import (
+	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -128,4 +129,42 @@ func filled(all []atomic.Int64) []int64 {
 		}
 	}
 	return values[:last+1]
+}
+
+// totals are what the slots answered since epoch, here and in the routers before.
+func (s *service) totals() slotSums {
+	sums, inherited := slotSums{}, *s.inherited.Load()
+	for slot, c := range s.counters {
+		sums[slot] = plus(c.snapshot(), inherited[slot])
+	}
+	return sums
+}
+
+// plus adds up every number, so that none is forgotten that is added one day.
+// Words are a's.
+func plus(a, b rpc.SlotCounters) rpc.SlotCounters {
+	addFields(reflect.ValueOf(&a).Elem(), reflect.ValueOf(b))
+	return a
+}
+
+func addFields(sum, more reflect.Value) {
+	for i := range sum.NumField() {
+		switch to, from := sum.Field(i), more.Field(i); to.Kind() {
+		case reflect.Int64:
+			to.SetInt(to.Int() + from.Int())
+		case reflect.Slice:
+			to.Set(reflect.ValueOf(addEach(to.Interface().([]int64), from.Interface().([]int64))))
+		case reflect.Struct:
+			addFields(to, from)
+		}
+	}
+}
+
+func addEach(a, b []int64) []int64 {
+	sum := make([]int64, max(len(a), len(b)))
+	copy(sum, a)
+	for i, n := range b {
+		sum[i] += n
+	}
+	return sum
 }

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/go-shipper/shipper/host/router/socket"
 	"github.com/go-shipper/shipper/problem"
 )
 
@@ -20,15 +22,20 @@ const (
 // front is a public address that is bound, for all services behind it.
 type front struct {
 	listen   string
-	listener net.Listener
+	listener *socket.Listener
 	server   *http.Server
 	routes   atomic.Pointer[routes]
+
+	idleGrace time.Duration
+	clients   atomic.Int64 // connections, but for those that became tunnels
+	leaving   atomic.Bool
+	alone     chan struct{} // closed when leaving and no client is left
+	aloneOnce sync.Once
 }
 
 // bind takes the address, exclusively, and does not serve yet.
 func bind(ctx context.Context, e *env, addr string) (*front, error) {
-	lc := net.ListenConfig{Control: exclusive}
-	l, err := lc.Listen(ctx, "tcp", addr)
+	l, err := socket.Listen(ctx, addr)
 	if err != nil {
 		return nil, &problem.Error{
 			What: "listen on " + addr,
@@ -36,20 +43,42 @@ func bind(ctx context.Context, e *env, addr string) (*front, error) {
 			Err:  fmt.Errorf("%w: %w", ErrConflict, err),
 		}
 	}
-	f := &front{listen: addr, listener: l}
+	return newFront(e, addr, l), nil
+}
+
+func newFront(e *env, addr string, l *socket.Listener) *front {
+	f := &front{listen: addr, listener: l, idleGrace: e.IdleGrace, alone: make(chan struct{})}
+	l.Accepted = func() { f.clients.Add(1) }
 	f.server = &http.Server{
 		Handler:           f,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       clientIdleTimeout,
 		MaxHeaderBytes:    maxRequestHeader,
 		ErrorLog:          e.errlog,
+		ConnState:         f.count,
 	}
 	f.routes.Store(&routes{})
-	return f, nil
+	return f
 }
+
+// count notes that a client is gone, or became a tunnel. Its coming was noted
+// by the listener, before a pause of it could return.
+func (f *front) count(_ net.Conn, state http.ConnState) {
+	if state != http.StateClosed && state != http.StateHijacked {
+		return
+	}
+	if f.clients.Add(-1) == 0 && f.leaving.Load() {
+		f.markAlone()
+	}
+}
+
+func (f *front) markAlone() { f.aloneOnce.Do(func() { close(f.alone) }) }
 
 // ServeHTTP finds the service that a request is for.
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if f.leaving.Load() && r.Header.Get("Upgrade") == "" {
+		w.Header().Set("Connection", "close")
+	}
 	s := f.routes.Load().find(r.Host, r.URL.Path)
 	if s == nil {
 		refuse(w, http.StatusNotFound, "no service answers to this name and path")
@@ -67,8 +96,19 @@ func (f *front) close() {
 	f.server.Close()
 }
 
-// drain listens no more and lets requests finish, up to timeout.
+// drain listens no more and lets requests finish, up to timeout. A client
+// whose connection is idle may be about to send: it gets one more answer, which
+// says that it is the last, and only after idleGrace the connection is closed.
 func (f *front) drain(timeout time.Duration) {
+	f.leaving.Store(true)
+	f.listener.Close()
+	if f.clients.Load() == 0 {
+		f.markAlone()
+	}
+	select {
+	case <-f.alone:
+	case <-time.After(min(f.idleGrace, timeout)):
+	}
 	ctx, cancel := context.WithTimeoutCause(context.Background(), timeout, errDrained)
 	defer cancel()
 	if f.server.Shutdown(ctx) != nil {

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -19,11 +20,12 @@ type health struct {
 	down  atomic.Bool
 	since atomic.Int64 // age of the instance when it came up last
 
-	mu    sync.Mutex
-	rules rpc.Health
-	row   int                // checks in a row that say the other thing
-	why   string             // of the last bad one
-	stop  context.CancelFunc // of the checks that run; nil: none
+	mu        sync.Mutex
+	rules     rpc.Health
+	row       int                // checks in a row that say the other thing
+	why       string             // of the last bad one
+	inherited string             // why a router before held it for dead
+	stop      context.CancelFunc // of the checks that run; nil: none
 }
 
 // observe takes the outcome of one check and reports whether it turned.
@@ -78,7 +80,8 @@ func (in *instance) watch(rules rpc.Health, role bool, e *env, log *slog.Logger)
 		h.stop = nil
 	}
 	h.rules, h.row = rules, 0
-	h.down.Store(false)
+	h.down.Store(h.inherited != "" && rules.Checks())
+	h.why, h.inherited = cmp.Or(h.inherited, h.why), ""
 	if rules.Checks() && !in.draining.Load() {
 		var ctx context.Context
 		ctx, h.stop = context.WithCancel(context.Background())

@@ -59,6 +59,7 @@ type rig struct {
 	listen string
 	ctx    context.Context
 	stop   func() error
+	done   chan struct{} // closed at its end
 }
 
 // start runs a router; the folder of o may have been another's before.
@@ -67,18 +68,34 @@ func start(t testing.TB, o Options) *rig {
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
 	}
+	r := launch(t, o)
+	if err := r.Ready(r.ctx); err != nil {
+		t.Fatalf("router is not ready: %v", err)
+	}
+	return r
+}
+
+// launch is start without waiting.
+func launch(t testing.TB, o Options) *rig {
+	t.Helper()
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.IdleGrace == 0 {
+		o.IdleGrace = 50 * time.Millisecond
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	run, end := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- New(o).Run(run) }()
+	ended, done := make(chan error, 1), make(chan struct{})
+	go func() {
+		ended <- New(o).Run(run)
+		close(done)
+	}()
 	stop := sync.OnceValue(func() error {
 		end()
 		return <-ended
 	})
-	r := &rig{Client: NewClient(o.Dir), t: t, dir: o.Dir, listen: freeAddr(t), ctx: ctx, stop: stop}
+	r := &rig{Client: NewClient(o.Dir), t: t, dir: o.Dir, listen: freeAddr(t), ctx: ctx, stop: stop, done: done}
 	t.Cleanup(func() {
 		if err := stop(); err != nil {
 			t.Errorf("the router ended with %v", err)
@@ -86,11 +103,10 @@ func start(t testing.TB, o Options) *rig {
 		r.http.CloseIdleConnections()
 		cancel()
 	})
-	if err := r.Ready(ctx); err != nil {
-		t.Fatalf("router is not ready: %v", err)
-	}
 	return r
 }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // freeAddr is an address that no other test uses: a random loopback IP.
 func freeAddr(t testing.TB) string {

@@ -8,9 +8,6 @@ import (
 	"syscall"
 )
 
-// exclusive has nothing to do: a port that is listened on is taken.
-func exclusive(_, _ string, _ syscall.RawConn) error { return nil }
-
 // failFast has nothing to do: a refused connect fails at once.
 func failFast(_, _ string, _ syscall.RawConn) error { return nil }
 

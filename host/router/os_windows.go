@@ -7,20 +7,6 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// exclusive keeps every other process off the address. Without it Windows
-// lets a second one bind the same port and takes clients from both.
-func exclusive(_, _ string, c syscall.RawConn) error {
-	const soExclusiveAddrUse = ^windows.SO_REUSEADDR
-	var failed error
-	err := c.Control(func(fd uintptr) {
-		failed = windows.SetsockoptInt(windows.Handle(fd), windows.SOL_SOCKET, soExclusiveAddrUse, 1)
-	})
-	if err != nil {
-		return err
-	}
-	return failed
-}
-
 // failFast makes a connect to a closed loopback port fail at once; Windows
 // tries again for two seconds otherwise. Where the option is missing the
 // connect is slower, nothing else.

@@ -5,16 +5,19 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"log/slog"
 	randv2 "math/rand/v2"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 const (
 	holdTimeout   = 30 * time.Second
+	idleGrace     = 5 * time.Second
 	probeInterval = 100 * time.Millisecond
 	bindInterval  = 250 * time.Millisecond
 )
@@ -28,6 +31,9 @@ type Options struct {
 	// After tells when to check an instance again; default: time.After.
 	After func(time.Duration) <-chan time.Time
 	Hold  time.Duration // of requests before stable answers after a start; default 30 s
+	// IdleGrace is how long a client's idle connection outlives its address, for
+	// one last request; default 5 s.
+	IdleGrace time.Duration
 }
 
 // env is what every part of one router shares.
@@ -47,7 +53,14 @@ type Router struct {
 	fronts     map[string]*front // by their addresses
 	generation uint64
 	closed     bool
+	passing    bool            // another router takes over, or did: nothing is changed here
+	baton      io.Closer       // who holds it accepts; nil: another router does
+	elder      *elder          // the router before this one; nil: none
+	successor  *link           // to the router after this one; nil: none
+	started    atomic.Bool     // all that was there before is there
+	left       chan struct{}   // closed once there is a successor
 	ctx        context.Context // of Run: ends probes
+	control    *controller
 	background sync.WaitGroup
 }
 
@@ -68,6 +81,9 @@ func New(o Options) *Router {
 	if o.Hold == 0 {
 		o.Hold = holdTimeout
 	}
+	if o.IdleGrace == 0 {
+		o.IdleGrace = idleGrace
+	}
 	return &Router{
 		env: &env{
 			Options: o,
@@ -77,39 +93,41 @@ func New(o Options) *Router {
 		store:    store{o.Dir, o.Log},
 		services: map[string]*service{},
 		fronts:   map[string]*front{},
+		left:     make(chan struct{}),
 		// Higher than any generation of an earlier start, so that nobody's
 		// memory of one matches by chance.
 		generation: uint64(time.Now().UnixMicro()),
 	}
 }
 
-// Run restores the state, opens the control channel and serves until ctx
-// ends; then it lets requests in flight finish, each within its route's drain
-// timeout. It may be called once.
+// Run takes over from the router that serves in the same folder, or if there
+// is none restores the state, and serves until ctx ends or another router
+// takes over; then it lets requests in flight finish, each within its route's
+// drain timeout. It may be called once.
 func (r *Router) Run(ctx context.Context) error {
-	routes, err := r.store.load()
-	if err != nil {
-		return fmt.Errorf("start router: %w", err)
-	}
 	told := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r.ctx = ctx
-	r.restore(routes)
-	r.bindMissing()
-	c, err := openControl(ctx, r)
-	if err != nil {
-		cancel(err)
-		r.shutdown()
+	var err error
+	if r.control, err = openControl(ctx, r, cancel); err != nil {
 		return fmt.Errorf("open the router's control channel: %w", err)
 	}
-	r.background.Go(func() {
-		if err := c.server.Serve(c.listener); !errors.Is(err, http.ErrServerClosed) {
-			cancel(fmt.Errorf("router control channel: %w", err))
+	if err := r.start(ctx); err != nil {
+		cancel(err)
+		r.control.close(false)
+		r.shutdown()
+		if told.Err() != nil {
+			return nil
 		}
-	})
-	r.keepBound()
-	c.close()
+		return fmt.Errorf("start router: %w", err)
+	}
+	if r.keepBound() {
+		r.leave()
+		r.control.close(false)
+		return nil
+	}
+	r.control.close(true)
 	r.shutdown()
 	if told.Err() != nil {
 		return nil
@@ -130,14 +148,17 @@ func (r *Router) restore(routes []Route) {
 }
 
 // keepBound takes public addresses that could not be had at the start, or
-// were lost, as soon as they are free, until the router ends.
-func (r *Router) keepBound() {
+// were lost, as soon as they are free, until the router ends. It reports
+// whether another router took over.
+func (r *Router) keepBound() (followed bool) {
 	tick := time.NewTicker(bindInterval)
 	defer tick.Stop()
 	for {
 		select {
+		case <-r.left:
+			return true
 		case <-r.ctx.Done():
-			return
+			return false
 		case <-tick.C:
 			r.bindMissing()
 		}
@@ -149,7 +170,7 @@ func (r *Router) bindMissing() {
 	defer r.mu.Unlock()
 	for _, s := range r.services {
 		listen := s.table.Load().route.Listen
-		if r.fronts[listen] != nil || r.closed {
+		if r.fronts[listen] != nil || r.closed || r.passing {
 			continue
 		}
 		f, err := bind(r.ctx, r.env, listen)
@@ -209,8 +230,12 @@ func (r *Router) behind(listen string) []*service {
 // lost lets keepBound look for the address again; requests that came in
 // before finish.
 func (r *Router) lost(f *front, err error) {
-	r.env.Log.Error("public address is lost", "listen", f.listen, "err", err)
 	r.mu.Lock()
+	if f.leaving.Load() || r.passing { // it is given up, not lost
+		r.mu.Unlock()
+		return
+	}
+	r.env.Log.Error("public address is lost", "listen", f.listen, "err", err)
 	behind := r.behind(f.listen)
 	if r.fronts[f.listen] == f {
 		delete(r.fronts, f.listen)
@@ -235,8 +260,13 @@ func (r *Router) shutdown() {
 		f, behind := r.fronts[listen], r.behind(listen)
 		r.background.Go(func() { stop(f, behind) })
 	}
+	baton := r.baton
+	r.baton = nil
 	r.mu.Unlock()
 	r.background.Wait()
+	if baton != nil {
+		baton.Close()
+	}
 }
 
 func (r *Router) nextGeneration() uint64 {

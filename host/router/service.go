@@ -34,6 +34,10 @@ type service struct {
 	counters map[release.Slot]*counters
 	clients  *clients
 	table    atomic.Pointer[table]
+	// inherited is what a router before this one counted since epoch, and goes
+	// on to count as long as it finishes requests.
+	inherited  atomic.Pointer[slotSums]
+	conditions map[release.Slot]condition // of instances that are being inherited
 
 	ready     chan struct{} // closed when stable may be asked
 	readyOnce sync.Once
@@ -51,6 +55,7 @@ func newService(name, epoch string, e *env) *service {
 		s.counters[slot] = &counters{}
 	}
 	s.table.Store(&table{})
+	s.inherited.Store(&slotSums{})
 	return s
 }
 

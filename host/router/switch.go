@@ -10,10 +10,15 @@ import (
 // their connections; the others drain by themselves. Only one apply at a time
 // (Router.mu).
 func (s *service) apply(route Route, generation uint64) {
+	s.applyUntil(route, generation, s.env.Now().Add(route.Lease))
+}
+
+// applyUntil is apply with the end of the lease.
+func (s *service) applyUntil(route Route, generation uint64, deadline time.Time) {
 	old := s.table.Load()
 	next := &table{
 		route: route, generation: generation,
-		deadline:  s.env.Now().Add(route.Lease),
+		deadline:  deadline,
 		policy:    newPolicy(route),
 		instances: map[release.Slot]*instance{},
 	}
@@ -49,6 +54,9 @@ func (s *service) instance(old *instance, slot release.Slot, addr string, role b
 		return old
 	}
 	in := newInstance(slot, addr, s.counters[slot], s.env)
+	if c, ok := s.conditions[slot]; ok && old == nil {
+		in.assume(c)
+	}
 	if old != nil {
 		in.before = old.drained
 	}
@@ -77,8 +85,9 @@ func (s *service) view() View {
 			v.FailOpen = v.FailOpen || in == t.stable
 		}
 	}
+	inherited := s.inherited.Load()
 	for _, slot := range release.Slots() {
-		v.Inflight[slot] = s.counters[slot].inflight.Load()
+		v.Inflight[slot] = s.counters[slot].inflight.Load() + (*inherited)[slot].Inflight
 		if in := t.instances[slot]; in != nil && in.draining.Load() {
 			v.Draining = append(v.Draining, slot)
 		}

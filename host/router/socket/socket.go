@@ -15,6 +15,10 @@ import (
 // Listener is a listening TCP socket. It is safe for concurrent use, but one
 // Accept runs at a time.
 type Listener struct {
+	// Accepted, if set before the first Accept, is called for each connection.
+	// Pause returns only after it did for the last one.
+	Accepted func()
+
 	inner inner
 
 	accepting sync.Mutex // held by Accept, and while paused
@@ -53,7 +57,11 @@ func (l *Listener) Accept() (net.Conn, error) {
 func (l *Listener) accept() (net.Conn, error) {
 	l.accepting.Lock()
 	defer l.accepting.Unlock()
-	return l.inner.Accept()
+	c, err := l.inner.Accept()
+	if err == nil && l.Accepted != nil {
+		l.Accepted()
+	}
+	return c, err
 }
 
 // Pause returns when no Accept is under way any more; what connects from now
