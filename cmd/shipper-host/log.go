@@ -9,8 +9,8 @@ import (
 	"runtime/debug"
 
 	"github.com/go-shipper/shipper/host"
+	"github.com/go-shipper/shipper/host/logfile"
 	"github.com/go-shipper/shipper/host/scm"
-	"github.com/go-shipper/shipper/host/wrapper"
 )
 
 const (
@@ -24,12 +24,12 @@ func routerLog(l host.Layout) string { return filepath.Join(l.Router(), "router.
 // serviceLog is the log of a service of ours, and where its crash is written.
 type serviceLog struct {
 	*slog.Logger
-	file  *wrapper.Log
+	file  *logfile.Log
 	crash *os.File
 }
 
 func openLog(path string) (*serviceLog, error) {
-	file, err := wrapper.OpenLog(path, logBytes, logKeep)
+	file, err := logfile.Open(path, logBytes, logKeep)
 	if err != nil {
 		return nil, err
 	}

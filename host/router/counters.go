@@ -20,6 +20,11 @@ const (
 	canceled              // by the client
 )
 
+// String is how the access log and the metrics call it.
+func (o outcome) String() string {
+	return [...]string{"answered", "connect", "timeout", "aborted", "canceled"}[o]
+}
+
 // noGRPC stands for the gRPC status of an ending that is none.
 const noGRPC = -1
 

@@ -29,8 +29,9 @@ type choice struct {
 type exchange struct {
 	service *service
 	choice
-	client uint64 // key of who asks
-	ending ending // of the instance that was asked last
+	client   uint64 // key of who asks
+	fallback bool   // stable is asked because the canary could not be connected
+	ending   ending // of the instance that was asked last
 }
 
 // end counts an ending of the chosen instance, in all the ways in which it

@@ -33,6 +33,8 @@ type service struct {
 	env      *env
 	counters map[release.Slot]*counters
 	clients  *clients
+	access   atomic.Pointer[accessLog] // nil: none
+	dropped  atomic.Int64              // lines of it
 	table    atomic.Pointer[table]
 	// inherited is what a router before this one counted since epoch, and goes
 	// on to count as long as it finishes requests.
@@ -63,19 +65,31 @@ func newService(name, epoch string, e *env) *service {
 // that cannot be connected. The other way round a client would get the canary
 // beyond its weight.
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	l := s.access.Load()
+	if l == nil {
+		s.serve(w, r, nil)
+		return
+	}
+	v := s.begin(r)
+	defer func() { s.tell(l, v, r) }()
+	s.serve(w, r, v)
+}
+
+func (s *service) serve(w http.ResponseWriter, r *http.Request, v *visit) {
 	if r.Method == http.MethodConnect {
-		refuse(w, http.StatusMethodNotAllowed, "CONNECT is not served here")
+		v.refuse(w, http.StatusMethodNotAllowed, "CONNECT is not served here")
 		return
 	}
 	if !s.awaitReady(r.Context()) {
 		w.Header().Set("Retry-After", "5")
-		refuse(w, http.StatusServiceUnavailable, "the service is starting")
+		v.refuse(w, http.StatusServiceUnavailable, "the service is starting")
 		return
 	}
 	addr := cleanForwarded(r, s.table.Load().policy.trusted, r.TLS != nil)
 	x := s.claim(client{addr, r.Header, r})
+	v.meets(x, addr)
 	if x.in == nil {
-		refuse(w, http.StatusServiceUnavailable, "no release of this service is running here")
+		v.refuse(w, http.StatusServiceUnavailable, "no release of this service is running here")
 		return
 	}
 	b := prepare(w, r)
@@ -84,12 +98,12 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if isConnect(err) && b.rewind() == nil {
 		if stable := s.claimStable(x.in); stable != nil {
 			s.tellFallback(x.in, err)
-			x.choice = choice{in: stable}
+			x.choice, x.fallback = choice{in: stable}, true
 			err = forward(w, r, x)
 		}
 	}
 	if err != nil {
-		refuse(w, statusOf(err), "the service did not answer")
+		v.refuse(w, statusOf(err), "the service did not answer")
 	}
 }
 

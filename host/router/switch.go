@@ -27,6 +27,7 @@ func (s *service) applyUntil(route Route, generation uint64, deadline time.Time)
 	}
 	next.stable, next.canary = next.instances[route.Stable], next.instances[route.Canary]
 	s.attend(next)
+	s.keepAccessLog(route.AccessLog)
 	s.table.Store(next)
 	for slot, in := range old.instances {
 		if next.instances[slot] != in {
@@ -113,6 +114,7 @@ func stop(f *front, behind []*service) {
 		for _, in := range s.table.Load().instances {
 			<-in.drained
 		}
+		s.endAccessLog()
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/go-shipper/shipper/host/logfile"
 	"github.com/go-shipper/shipper/host/scm/tree"
 	"github.com/go-shipper/shipper/host/secret"
 )
@@ -28,7 +29,7 @@ func Run(ctx context.Context, c Config, ready func()) (exit uint32, err error) {
 	if err := c.check(); err != nil {
 		return 1, err
 	}
-	log, err := OpenLog(filepath.Join(c.LogDir, "out.log"), c.LogMaxBytes, c.LogKeep)
+	log, err := logfile.Open(filepath.Join(c.LogDir, "out.log"), c.LogMaxBytes, c.LogKeep)
 	if err != nil {
 		return 1, err
 	}
@@ -47,11 +48,11 @@ type program struct {
 	Config
 	tree   *tree.Tree
 	stdin  io.Closer
-	log    *Log
+	log    *logfile.Log
 	copied chan struct{} // all output is in the log
 }
 
-func start(c Config, log *Log) (*program, error) {
+func start(c Config, log *logfile.Log) (*program, error) {
 	env, err := environment(c)
 	if err != nil {
 		return nil, err

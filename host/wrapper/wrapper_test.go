@@ -290,40 +290,6 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// A log that somebody holds cannot be moved on Windows; nothing is lost.
-func TestRotationOfHeldLog(t *testing.T) {
-	path := filepath.Join(folder(t), "x.log")
-	l, err := OpenLog(path, 100, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	held, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	line := []byte(strings.Repeat("x", 59) + "\n")
-	for range 3 {
-		l.Write(line)
-	}
-	held.Close()
-	for range 2 {
-		l.Write(line)
-	}
-	l.Close()
-	files, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range files {
-		if b, err := os.ReadFile(f); err != nil || len(b) == 0 || len(b)%len(line) != 0 {
-			t.Errorf("%s has %d bytes, %v", f, len(b), err)
-		}
-	}
-	if b, err := os.ReadFile(path); err != nil || !bytes.HasSuffix(b, line) {
-		t.Errorf("%s: %v", path, err)
-	}
-}
-
 func TestLoad(t *testing.T) {
 	abs := func(s string) string {
 		if runtime.GOOS == "windows" {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-shipper/shipper/host"
 	"github.com/go-shipper/shipper/host/router"
+	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/release"
 )
 
@@ -112,6 +113,7 @@ func route(ctx context.Context, s setup) error {
 	_, err := c.Put(ctx, router.Route{
 		Service: "bench", Listen: s.addr,
 		Slots:  map[release.Slot]string{release.Blue: s.back.addr(0), release.Green: s.back.addr(1)},
+		Watch:  rpc.Watch{AccessLog: rpc.AccessLog{On: s.log != ""}},
 		Stable: release.Blue, Canary: release.Green, Weight: release.Full / 2, Lease: 24 * time.Hour,
 	}, 0)
 	return err

@@ -1,4 +1,5 @@
-package wrapper
+// Package logfile is a log file that starts anew when it is full or old.
+package logfile
 
 import (
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Log is a log file that starts anew when it is full. Every Write goes to
@@ -18,21 +20,30 @@ type Log struct {
 	ext      string
 	maxBytes int64
 	keep     int
+	maxAge   time.Duration // 0: any
+	now      func() time.Time
 
-	mu   sync.Mutex
-	file *os.File
-	size int64
+	mu    sync.Mutex
+	file  *os.File
+	size  int64
+	began time.Time // of the file
 }
 
-// OpenLog appends to the file at path and moves it aside when a Write would
+// Open appends to the file at path and moves it aside when a Write would
 // make it larger than maxBytes: out.log to out.1.log, that to out.2.log …,
 // keep of them. Its folder is created if need be.
-func OpenLog(path string, maxBytes int64, keep int) (*Log, error) {
+func Open(path string, maxBytes int64, keep int) (*Log, error) {
+	return OpenAged(path, maxBytes, keep, 0, time.Now)
+}
+
+// OpenAged also moves a file aside that was begun maxAge ago. Of one that was
+// there before, the last change is the earliest that is known.
+func OpenAged(path string, maxBytes int64, keep int, maxAge time.Duration, now func() time.Time) (*Log, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("create log folder: %w", err)
 	}
 	ext := filepath.Ext(path)
-	l := &Log{name: strings.TrimSuffix(path, ext), ext: ext, maxBytes: maxBytes, keep: keep}
+	l := &Log{name: strings.TrimSuffix(path, ext), ext: ext, maxBytes: maxBytes, keep: keep, maxAge: maxAge, now: now}
 	return l, l.open()
 }
 
@@ -46,7 +57,10 @@ func (l *Log) open() error {
 		f.Close()
 		return fmt.Errorf("open log: %w", err)
 	}
-	l.file, l.size = f, info.Size()
+	l.file, l.size, l.began = f, info.Size(), l.now()
+	if l.size > 0 && info.ModTime().Before(l.began) {
+		l.began = info.ModTime()
+	}
 	return nil
 }
 
@@ -63,7 +77,7 @@ func (l *Log) path(n int) string {
 func (l *Log) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.size > 0 && l.size+int64(len(p)) > l.maxBytes {
+	if l.size > 0 && (l.size+int64(len(p)) > l.maxBytes || l.maxAge > 0 && l.now().Sub(l.began) >= l.maxAge) {
 		l.rotate()
 	}
 	if l.file == nil && l.open() != nil {
