@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 )
 
 // Conn is an open, authenticated way to one host. Safe for concurrent use.
@@ -37,7 +38,26 @@ type Result struct {
 // *Exited when with another. Close ends the program and what it started.
 type Pipe interface {
 	io.ReadWriteCloser
-	// MaxWrite is the largest Write that travels in one piece, in bytes.
+	// MaxWrite is the largest Write that travels in one piece, in bytes. A
+	// host may refuse one that is shorter than it said: then MaxWrite shrinks,
+	// and of the Write that failed nothing has arrived.
+	MaxWrite() int
+}
+
+// Laner is a Pipe whose wire takes one message at a time: on a long way most
+// of the time is spent waiting. Lanes use that time.
+type Laner interface {
+	// Lane starts line once more, for input only: what it says is never
+	// read. It ends with its Close, or with the pipe. Where the host's limits
+	// allow no more the error is of kind Quota.
+	Lane(ctx context.Context, line string) (Lane, error)
+	// Delay is how long the way there and back takes.
+	Delay() time.Duration
+}
+
+// Lane takes input as a Pipe does.
+type Lane interface {
+	io.WriteCloser
 	MaxWrite() int
 }
 

@@ -75,6 +75,8 @@ func (e *Error) Error() string { return e.Message }
 type Hello struct {
 	Protocol int    `json:"protocol"`
 	Version  string `json:"version"`
+	Name     string `json:"name,omitempty"` // of this connection, random; Client fills it in
+	Lane     string `json:"lane,omitempty"` // this connection only brings data for the one of that name
 }
 
 // HelloReply tells what answers.
@@ -89,6 +91,7 @@ type HelloReply struct {
 	Arch     string         `json:"arch"`
 	Time     time.Time      `json:"time"`
 	DiskFree int64          `json:"diskFree"` // bytes on the volume of the releases
+	Lanes    int            `json:"lanes"`    // how many a connection may have
 }
 
 // ServiceRef names a service on the host.

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,8 @@ import (
 type Client struct {
 	conn   io.Closer
 	out    *sender
+	shared chan frame // data that any lane may take
+	name   string     // of this connection
 	window window
 	stop   context.CancelCauseFunc
 	done   chan struct{} // closed when nothing is received any more
@@ -22,7 +25,8 @@ type Client struct {
 	calls map[uint32]*pending
 	last  uint32
 	seen  map[string]int64 // by service and run: the last Ask that arrived
-	err   error            // why the connection ended
+	lanes []io.Closer
+	err   error // why the connection ended
 }
 
 // pending is a call that waits for its answer.
@@ -31,6 +35,8 @@ type pending struct {
 	sent   int64       // data bytes not yet acknowledged, of a put
 	acked  uint64
 	put    bool
+	begun  chan struct{} // of a put: closed when the host waits for its data
+	once   sync.Once
 }
 
 type answer struct {
@@ -44,8 +50,10 @@ type answer struct {
 // CodeProtocol when the versions do not meet, *BrokenError for a dead pipe.
 func Dial(ctx context.Context, conn io.ReadWriteCloser, hello Hello) (*Client, HelloReply, error) {
 	running, stop := context.WithCancelCause(context.Background())
+	hello.Name = rand.Text()
+	shared := make(chan frame)
 	c := &Client{
-		conn: conn, out: newSender(conn), stop: stop,
+		conn: conn, out: newSender(conn, shared), shared: shared, name: hello.Name, stop: stop,
 		done: make(chan struct{}), calls: map[uint32]*pending{}, seen: map[string]int64{},
 	}
 	greeting := c.expect(0, false)
@@ -173,7 +181,7 @@ func (c *Client) open(put bool) (uint32, *pending) {
 }
 
 func (c *Client) expect(id uint32, put bool) *pending {
-	p := &pending{answer: make(chan answer, 1), put: put}
+	p := &pending{answer: make(chan answer, 1), put: put, begun: make(chan struct{})}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
@@ -214,7 +222,9 @@ func (c *Client) fail(err error) {
 	}
 	c.stop(err)
 	close(c.done)
-	go c.conn.Close() // may take its time on a dead wire; nobody waits for it
+	for _, conn := range append(c.lanes, c.conn) {
+		go conn.Close() // may take its time on a dead wire; nobody waits for it
+	}
 }
 
 func (c *Client) receive(r io.Reader) {
@@ -269,7 +279,11 @@ func (c *Client) acknowledge(f frame) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := c.calls[f.stream]
-	if p == nil || !p.put || f.offset <= p.acked {
+	if p == nil || !p.put {
+		return
+	}
+	p.once.Do(func() { close(p.begun) })
+	if f.offset <= p.acked {
 		return
 	}
 	n := min(int64(f.offset-p.acked), p.sent)

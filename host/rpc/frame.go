@@ -56,6 +56,13 @@ type frame struct {
 	stream  uint32
 	offset  uint64
 	payload []byte
+	spent   func() // called when the payload is on the wire; may be nil
+}
+
+func (f frame) done() {
+	if f.spent != nil {
+		f.spent()
+	}
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -20,8 +20,9 @@ type intake struct {
 
 	mu     sync.Mutex
 	pieces [][]byte
-	next   int64         // offset of the next frame
-	ready  chan struct{} // holds a token when pieces may have arrived
+	early  map[uint64][]byte // by offset: a lane was faster
+	next   int64             // offset of the next frame
+	ready  chan struct{}     // holds a token when pieces may have arrived
 
 	read  int64 // offset of the next byte to read
 	acked int64
@@ -35,21 +36,38 @@ func newIntake(ctx context.Context, s *server, stream uint32, p Put) *intake {
 }
 
 // add queues a frame; it never blocks, because the window bounds the queue.
-func (i *intake) add(f frame) error {
+// Only lanes may bring a frame before its turn.
+func (i *intake) add(f frame, lanes bool) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if f.offset != uint64(i.next) || i.next+int64(len(f.payload)) > i.end {
+	end := f.offset + uint64(len(f.payload))
+	if _, twice := i.early[f.offset]; twice || len(f.payload) == 0 || !lanes && f.offset != uint64(i.next) || f.offset < uint64(i.next) || end < f.offset || end > uint64(i.end) {
 		return fmt.Errorf("%w: data at %d, want %d of %d", ErrProtocol, f.offset, i.next, i.end)
 	}
-	i.next += int64(len(f.payload))
-	if len(f.payload) > 0 {
-		i.pieces = append(i.pieces, f.payload)
+	if f.offset > uint64(i.next) {
+		if i.early == nil {
+			i.early = map[uint64][]byte{}
+		}
+		i.early[f.offset] = f.payload
+		return nil
+	}
+	for piece, ok := f.payload, true; ok; piece, ok = i.early[uint64(i.next)] {
+		delete(i.early, uint64(i.next))
+		i.pieces = append(i.pieces, piece)
+		i.next += int64(len(piece))
 	}
 	select {
 	case i.ready <- struct{}{}:
 	default:
 	}
 	return nil
+}
+
+// whole tells whether all data has arrived.
+func (i *intake) whole() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.next >= i.end
 }
 
 // Read implements io.Reader for the handler; one goroutine reads.
@@ -103,6 +121,9 @@ func (i *intake) drop() int64 {
 	for _, p := range i.pieces {
 		n += int64(len(p))
 	}
-	i.pieces = nil
+	for _, p := range i.early {
+		n += int64(len(p))
+	}
+	i.pieces, i.early = nil, nil
 	return n
 }

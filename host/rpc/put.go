@@ -41,21 +41,55 @@ func (c *Client) Put(ctx context.Context, p Put, r io.Reader) (PutReply, error) 
 }
 
 // feed cuts r into data frames, never more than the window ahead of the host.
+// Once the host waits for them, any lane may take the next one.
 func (c *Client) feed(ctx context.Context, id uint32, call *pending, p Put, r io.Reader) error {
+	spare := make(chan []byte, sparePieces)
 	for at := p.Offset; at < p.Encoded; {
-		piece := make([]byte, min(int64(c.out.piece), p.Encoded-at))
+		piece := memory(spare, int(min(int64(c.out.piece), p.Encoded-at)))
 		if _, err := io.ReadFull(r, piece); err != nil {
 			return fmt.Errorf("read content %s at %d of %d: %w", p.Digest.Short(), at, p.Encoded, err)
 		}
 		if err := c.take(ctx, id, call, int64(len(piece))); err != nil {
 			return err
 		}
-		if err := c.out.sendData(ctx, frame{kind: kindData, stream: id, offset: uint64(at), payload: piece}); err != nil {
+		f := frame{kind: kindData, stream: id, offset: uint64(at), payload: piece, spent: func() {
+			select {
+			case spare <- piece:
+			default:
+			}
+		}}
+		if err := c.out.queue(ctx, c.way(call), f); err != nil {
 			return err
 		}
 		at += int64(len(piece))
 	}
 	return nil
+}
+
+// sparePieces is more than can be under way at a time on all lanes.
+const sparePieces = 4 * maxLanes
+
+// memory is for n bytes: that of a frame which is sent, or new.
+func memory(spare <-chan []byte, n int) []byte {
+	select {
+	case b := <-spare:
+		if cap(b) >= n {
+			return b[:n]
+		}
+	default:
+	}
+	return make([]byte, n)
+}
+
+// way is the queue for the next frame of a put: our own connection's, behind
+// the request, until the host knows the put.
+func (c *Client) way(call *pending) chan frame {
+	select {
+	case <-call.begun:
+		return c.shared
+	default:
+		return c.out.data
+	}
 }
 
 // take gets room in the window and books it on the call, so that it comes

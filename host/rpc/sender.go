@@ -5,7 +5,8 @@ import (
 	"io"
 )
 
-// maxWriter is what a pipe with bounded messages has (transport.Pipe).
+// maxWriter is what a pipe with bounded messages has (transport.Pipe). The
+// bound may shrink: then the Write that made it shrink has not arrived at all.
 type maxWriter interface{ MaxWrite() int }
 
 // defaultWrite is used for pipes without a bound of their own.
@@ -15,25 +16,33 @@ const defaultWrite = 2 * (MaxPayload + headerSize)
 // everything else before data, so that a renewal never waits behind a push.
 type sender struct {
 	w       io.Writer
-	max     int // bytes of one Write
 	piece   int // payload bytes of one frame, chosen to fill a Write evenly
 	control chan frame
 	data    chan frame
+	shared  chan frame    // data that other senders of the connection may take as well
 	taken   *frame        // of data, waits for control to be empty
 	stopped chan struct{} // closed when nothing is sent any more
 	err     error         // why; read after stopped
+
+	seq uint64
+	buf []byte
 }
 
-func newSender(w io.Writer) *sender {
-	limit := defaultWrite
-	if m, ok := w.(maxWriter); ok && m.MaxWrite() > 0 {
-		limit = max(m.MaxWrite(), 2*headerSize)
+func newSender(w io.Writer, shared chan frame) *sender {
+	s := &sender{
+		w: w, control: make(chan frame, 16), data: make(chan frame, 2), shared: shared, stopped: make(chan struct{}),
 	}
-	frames := (limit + MaxPayload + headerSize - 1) / (MaxPayload + headerSize)
-	return &sender{
-		w: w, max: limit, piece: limit/frames - headerSize,
-		control: make(chan frame, 16), data: make(chan frame, 2), stopped: make(chan struct{}),
+	frames := (s.limit() + MaxPayload + headerSize - 1) / (MaxPayload + headerSize)
+	s.piece = s.limit()/frames - headerSize
+	return s
+}
+
+// limit is how many bytes one Write takes now.
+func (s *sender) limit() int {
+	if m, ok := s.w.(maxWriter); ok && m.MaxWrite() > 0 {
+		return max(m.MaxWrite(), 2*headerSize)
 	}
+	return defaultWrite
 }
 
 // send queues frames of one message in order.
@@ -63,8 +72,7 @@ func (s *sender) queue(ctx context.Context, to chan frame, f frame) error {
 // run writes until ctx ends or a Write fails.
 func (s *sender) run(ctx context.Context) {
 	defer close(s.stopped)
-	buf := make([]byte, 0, s.max)
-	var seq uint64
+	var batch []frame
 	var held *frame // did not fit any more
 	for {
 		f, err := s.first(ctx, held)
@@ -72,20 +80,64 @@ func (s *sender) run(ctx context.Context) {
 			s.err = err
 			return
 		}
-		buf, held = buf[:0], nil
+		size := 0
+		batch, held = batch[:0], nil
 		for more := true; more; f, more = s.poll() {
-			if len(buf) > 0 && len(buf)+f.size() > s.max {
+			if size += f.size(); len(batch) > 0 && size > s.limit() {
 				held = &f
 				break
 			}
-			buf = appendFrame(buf, seq, f)
-			seq++
+			batch = append(batch, f)
 		}
-		if _, err := s.w.Write(buf); err != nil {
-			s.err = err
+		if s.err = s.write(batch); s.err != nil {
 			return
 		}
+		clear(batch) // the payloads are on their way
 	}
+}
+
+// write sends frames, in smaller pieces if the pipe takes less than it said.
+func (s *sender) write(batch []frame) error {
+	for len(batch) > 0 {
+		limit, n, seq := s.limit(), 0, s.seq
+		batch = recut(batch, limit)
+		s.buf = s.buf[:0]
+		for n < len(batch) && (n == 0 || len(s.buf)+batch[n].size() <= limit) {
+			s.buf = appendFrame(s.buf, seq, batch[n])
+			seq++
+			n++
+		}
+		if _, err := s.w.Write(s.buf); err != nil {
+			if s.limit() < limit {
+				continue
+			}
+			return err
+		}
+		for _, f := range batch[:n] {
+			f.done()
+		}
+		s.seq, batch = seq, batch[n:]
+	}
+	if cap(s.buf) > roomy && len(s.buf) < cap(s.buf)/8 {
+		s.buf = nil // a push is over
+	}
+	return nil
+}
+
+// roomy is a buffer that is worth to be given back between pushes.
+const roomy = 64 << 10
+
+// recut halves the first frame until it fits.
+func recut(batch []frame, limit int) []frame {
+	for f := batch[0]; f.size() > limit && len(f.payload) > 1; f = batch[0] {
+		half := len(f.payload) / 2
+		front, back := f, f
+		front.payload, front.spent = f.payload[:half], nil
+		front.more = f.more || f.kind != kindData
+		back.payload, back.offset = f.payload[half:], f.offset+uint64(half)
+		batch = append([]frame{front, back}, batch[1:]...)
+	}
+	return batch
 }
 
 // first waits for a frame.
@@ -102,6 +154,8 @@ func (s *sender) first(ctx context.Context, held *frame) (frame, error) {
 			return f, nil
 		case f := <-s.data:
 			s.taken = &f
+		case f := <-s.shared:
+			s.taken = &f
 		case <-ctx.Done():
 			return frame{}, context.Cause(ctx)
 		}
@@ -117,6 +171,9 @@ func (s *sender) poll() (frame, bool) {
 	}
 	if s.taken == nil {
 		f, ok := poll(s.data)
+		if !ok {
+			f, ok = poll(s.shared)
+		}
 		if !ok {
 			return frame{}, false
 		}

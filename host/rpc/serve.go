@@ -20,6 +20,8 @@ type Handlers struct {
 	// acknowledges them. io.EOF comes after Put.Encoded bytes.
 	Put   func(context.Context, Put, io.Reader) (PutReply, error)
 	calls map[string]func(context.Context, json.RawMessage) (any, error)
+
+	connections connections
 }
 
 // Handle registers the handler of a method.
@@ -47,7 +49,7 @@ func HandleQuiet[P any](h *Handlers, method string, f func(context.Context, P) e
 func Serve(ctx context.Context, conn io.ReadWriteCloser, h *Handlers) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	s := &server{
-		handlers: h, out: newSender(conn), ctx: ctx,
+		handlers: h, out: newSender(conn, nil), ctx: ctx, stop: stop,
 		calls: map[uint32]*serving{},
 	}
 	unhook := context.AfterFunc(ctx, func() { conn.Close() })
@@ -57,6 +59,8 @@ func Serve(ctx context.Context, conn io.ReadWriteCloser, h *Handlers) error {
 		stop(s.out.err)
 	})
 	err := s.receive(conn)
+	h.connections.remove(s.name, s)
+	s.leave()
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -69,10 +73,14 @@ type server struct {
 	handlers *Handlers
 	out      *sender
 	ctx      context.Context
+	stop     context.CancelCauseFunc
 	busy     sync.WaitGroup
 	greeted  bool
+	name     string
+	main     *server // of a lane
 
 	mu     sync.Mutex
+	lanes  int
 	calls  map[uint32]*serving
 	intake int64 // data bytes that handlers have not read yet
 }
@@ -104,6 +112,9 @@ func (s *server) handle(f frame, messages *assembler) error {
 	if !s.greeted && f.kind != kindHello {
 		return fmt.Errorf("%w: kind %d before hello", ErrProtocol, f.kind)
 	}
+	if s.main != nil {
+		return s.bring(f)
+	}
 	switch f.kind {
 	case kindData:
 		return s.deliver(f)
@@ -134,9 +145,16 @@ func (s *server) greet(f frame, message []byte) error {
 	if err := decode(message, &hello); err != nil {
 		return s.reply(kindError, 0, err)
 	}
+	if hello.Lane != "" {
+		return s.handlers.connections.join(s, hello.Lane)
+	}
 	reply, err := s.handlers.Hello(s.ctx, hello)
 	if err != nil {
 		return s.reply(kindError, 0, asError(err))
+	}
+	if hello.Name != "" {
+		s.name, reply.Lanes = hello.Name, maxLanes
+		s.handlers.connections.add(s.name, s)
 	}
 	return s.reply(kindWelcome, 0, reply)
 }
@@ -160,6 +178,9 @@ func (s *server) start(stream uint32, message []byte) error {
 	if err != nil {
 		stop(err)
 		return s.reply(kindError, stream, asError(err))
+	}
+	if c.data != nil { // what the sender waits for before it uses lanes
+		_ = s.out.send(s.ctx, frame{kind: kindAck, stream: stream, offset: uint64(c.data.read)}) // a dead connection ends Serve
 	}
 	s.busy.Go(func() {
 		defer stop(nil)
@@ -236,7 +257,7 @@ func (s *server) deliver(f frame) error {
 	if s.intake += int64(len(f.payload)); s.intake > Window {
 		return fmt.Errorf("%w: more than %d bytes unacknowledged", ErrProtocol, Window)
 	}
-	return c.data.add(f)
+	return c.data.add(f, s.lanes > 0)
 }
 
 // consumed frees room and tells the sender.

@@ -16,6 +16,7 @@ type client struct {
 	build builder
 	slots chan struct{} // one per open link
 	lost  atomic.Bool   // the last exchange failed on the way
+	delay atomic.Int64  // nanoseconds a connection takes at least
 
 	mu       sync.Mutex
 	idle     []*link
@@ -199,6 +200,9 @@ func (c *client) connect(ctx context.Context) (*link, error) {
 	l, err := dialLink(ctx, cfg)
 	if err != nil {
 		return nil, &phaseError{"dial", &linkError{err: err}}
+	}
+	if d := c.delay.Load(); d == 0 || int64(l.delay) < d {
+		c.delay.Store(int64(l.delay))
 	}
 	if err := c.logon(ctx, l, creds); err != nil {
 		l.close()

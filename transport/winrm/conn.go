@@ -24,6 +24,7 @@ type conn struct {
 
 	mu     sync.Mutex
 	short  *shell
+	runs   int // commands of the short shell
 	pipes  map[*pipe]struct{}
 	closed bool
 	tidy   sync.WaitGroup // commands that are being freed
@@ -34,6 +35,8 @@ func newConn(c *client) *conn {
 }
 
 func (c *conn) Run(ctx context.Context, line string, stdin io.Reader) (transport.Result, error) {
+	c.count(1)
+	defer c.count(-1)
 	k, err := c.startShort(ctx, line)
 	if err != nil {
 		return transport.Result{}, err
@@ -77,6 +80,29 @@ func (k *command) collect(ctx context.Context) (transport.Result, error) {
 			return r, k.c.explain(ctx, "receive", fmt.Errorf("more than %d bytes of output", maxResult))
 		}
 	}
+}
+
+func (c *conn) count(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.runs += n
+}
+
+// restShort gives the shell of short commands back while none runs: a host
+// counts every command of a shell, ended ones too, until the shell is closed.
+func (c *conn) restShort() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.short
+	if s == nil || c.runs > 0 || c.closed {
+		return
+	}
+	c.short = nil
+	c.tidy.Go(func() {
+		ctx, cancel := c.c.cleanup(context.Background())
+		defer cancel()
+		_ = s.close(ctx) // one that stays behind is freed by its idle timeout
+	})
 }
 
 // startShort starts a command in the shell for short ones. A shell that the

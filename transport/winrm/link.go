@@ -24,11 +24,12 @@ type link struct {
 	incoming *limited
 	reader   *bufio.Reader // of incoming
 	cert     *tls.ConnectionState
-	seals    *seals     // nil inside TLS
-	basic    string     // Authorization of every request, or empty
-	over     bool       // the host said that it closes the connection
-	rested   time.Time  // since when idle
-	watched  chan error // while idle: what the watch saw
+	seals    *seals        // nil inside TLS
+	basic    string        // Authorization of every request, or empty
+	delay    time.Duration // of connecting
+	over     bool          // the host said that it closes the connection
+	rested   time.Time     // since when idle
+	watched  chan error    // while idle: what the watch saw
 }
 
 // counted counts what was written: nothing written means nothing was done.
@@ -52,11 +53,12 @@ var (
 func dialLink(ctx context.Context, cfg Config) (*link, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, cfg.DialTimeout, fmt.Errorf("%w within %s", errNoConnection, cfg.DialTimeout))
 	defer cancel()
+	began := time.Now()
 	tcp, err := cfg.dial(ctx)
 	if err != nil {
 		return nil, causeOf(ctx, err)
 	}
-	l := &link{url: cfg.url(), conn: &counted{Conn: tcp}}
+	l := &link{url: cfg.url(), conn: &counted{Conn: tcp}, delay: time.Since(began)}
 	if cfg.HTTPS {
 		secure := tls.Client(tcp, cfg.tls())
 		if err := secure.HandshakeContext(ctx); err != nil {

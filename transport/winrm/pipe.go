@@ -3,7 +3,6 @@ package winrm
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 
@@ -12,13 +11,9 @@ import (
 
 // pipe is a program with its own shell.
 type pipe struct {
-	owner  *conn
-	k      *command
-	max    int
-	ctx    context.Context // of the whole life
-	cancel context.CancelCauseFunc
-
-	sending sync.Mutex
+	input
+	owner   *conn
+	cancel  context.CancelCauseFunc
 	out     *io.PipeReader
 	in      *io.PipeWriter
 	ended   chan struct{} // the receive loop is over
@@ -37,10 +32,11 @@ func (c *conn) Pipe(ctx context.Context, line string) (transport.Pipe, error) {
 		defer cancel()
 		return nil, errors.Join(err, s.close(done))
 	}
-	p := &pipe{owner: c, k: k, max: c.c.build.maxSend(), ended: make(chan struct{})}
-	p.ctx, p.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	life, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	p := &pipe{input: newInput(life, k), owner: c, cancel: cancel, ended: make(chan struct{})}
 	p.out, p.in = io.Pipe()
 	go p.pump()
+	c.restShort()
 	return p, p.enroll()
 }
 
@@ -91,25 +87,6 @@ func ended(exit int, stderr []byte) error {
 }
 
 func (p *pipe) Read(b []byte) (int, error) { return p.out.Read(b) }
-
-func (p *pipe) MaxWrite() int { return p.max }
-
-// Write is one Send.
-func (p *pipe) Write(b []byte) (int, error) {
-	if len(b) > p.max {
-		return 0, fmt.Errorf("write of %d bytes: at most %d", len(b), p.max)
-	}
-	p.sending.Lock()
-	defer p.sending.Unlock()
-	err := p.k.send(p.ctx, b, false, true)
-	if p.ctx.Err() != nil { // it ended, whatever the Send says
-		return 0, &transport.Error{Kind: transport.Gone, Host: p.owner.c.cfg.Host, Phase: "send", Err: context.Cause(p.ctx)}
-	}
-	if err != nil {
-		return 0, err
-	}
-	return len(b), nil
-}
 
 // Close ends the program and all that it started.
 func (p *pipe) Close() error {

@@ -208,9 +208,15 @@ func TestEnvelopeOfTheHost(t *testing.T) {
 		if _, err := io.ReadFull(p, make([]byte, n)); err != nil {
 			t.Errorf("%d kB: %v", kb, err)
 		}
-		p.(*pipe).max = 2 * n // as if the host had said more than it takes
+		*p.(*pipe).max = 2 * n // as if the host had said more than it takes
 		_, err = p.Write(make([]byte, 2*n))
 		denied(t, err, transport.Quota, hintEnvelope)
+		if p.MaxWrite() != n {
+			t.Errorf("%d kB: refused twice as much as %d bytes, now %d are taken", kb, n, p.MaxWrite())
+		}
+		if _, err := p.Write(make([]byte, n)); err != nil {
+			t.Errorf("%d kB: half as much: %v", kb, err)
+		}
 	}
 }
 
