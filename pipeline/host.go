@@ -31,6 +31,8 @@ type host struct {
 	mu     sync.Mutex
 	conn   transport.Conn
 	client *rpc.Client
+	way    way  // of client
+	narrow bool // a connection with lanes broke: better go on without
 }
 
 func newHost(p *Pipeline, h config.Host) *host {
@@ -43,33 +45,33 @@ func (h *host) connect(ctx context.Context, install bool) error {
 	if err != nil {
 		return err
 	}
-	client, hello, err := h.p.shake(ctx, h, conn, install)
+	client, hello, w, err := h.p.shake(ctx, h, conn, install)
 	if err != nil {
 		return errors.Join(err, conn.Close())
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.conn, h.client, h.hello = conn, client, hello
+	h.conn, h.client, h.hello, h.way = conn, client, hello, w
 	return nil
 }
 
 // shake starts the bridge over conn and opens the protocol.
-func (p *Pipeline) shake(ctx context.Context, h *host, conn transport.Conn, install bool) (*rpc.Client, rpc.HelloReply, error) {
+func (p *Pipeline) shake(ctx context.Context, h *host, conn transport.Conn, install bool) (*rpc.Client, rpc.HelloReply, way, error) {
 	line, err := p.Bridge(ctx, conn, h.Host, install)
 	if err != nil {
-		return nil, rpc.HelloReply{}, err
+		return nil, rpc.HelloReply{}, way{}, err
 	}
 	pipe, err := conn.Pipe(ctx, line)
 	if err != nil {
-		return nil, rpc.HelloReply{}, fmt.Errorf("start bridge: %w", err)
+		return nil, rpc.HelloReply{}, way{}, fmt.Errorf("start bridge: %w", err)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, helloTimeout, fmt.Errorf("no greeting within %s", helloTimeout))
 	defer cancel()
 	client, hello, err := rpc.Dial(ctx, pipe, rpc.Hello{Protocol: rpc.Protocol, Version: p.Version})
 	if err != nil {
-		return nil, hello, fmt.Errorf("open protocol: %w", errors.Join(err, pipe.Close()))
+		return nil, hello, way{}, fmt.Errorf("open protocol: %w", errors.Join(err, pipe.Close()))
 	}
-	return client, hello, nil
+	return client, hello, way{pipe: pipe, line: line}, nil
 }
 
 // call runs fn with a live client and, when the connection broke, dials again
@@ -142,6 +144,7 @@ func (h *host) take() (*rpc.Client, transport.Conn) {
 	defer h.mu.Unlock()
 	client, conn := h.client, h.conn
 	h.client, h.conn = nil, nil
+	h.narrow = h.narrow || h.way.wide
 	return client, conn
 }
 

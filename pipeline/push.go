@@ -66,6 +66,7 @@ func (h *host) put(ctx context.Context, c *rpc.Client, run string, b *packaging.
 	body := &counted{r: bytesFrom(enc, offset), tick: func(n int64) {
 		s.tell(journal.TypeProgress, h.Name, journal.Progress{What: "push", Done: offset + n, Total: int64(len(enc))})
 	}}
+	defer h.widen(ctx, c, int64(len(enc))-offset)()
 	_, err = c.Put(ctx, rpc.Put{
 		Service: h.p.Target.Service.Name, Run: run, Fence: h.fence,
 		Digest: part.Digest, Size: size, Encoded: int64(len(enc)), Encoding: h.p.encoding(), Offset: offset,

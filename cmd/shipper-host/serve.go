@@ -26,12 +26,10 @@ func serve(ctx context.Context, c call) error {
 func relay(ctx context.Context, conn net.Conn, in io.Reader, out io.Writer) error {
 	up, down := make(chan error, 1), make(chan error, 1)
 	go func() {
-		_, err := io.Copy(conn, in)
-		up <- err
+		up <- carry(conn, in)
 	}()
 	go func() {
-		_, err := io.Copy(out, conn)
-		down <- err
+		down <- carry(out, conn)
 	}()
 	select {
 	case err := <-down: // a read of stdin cannot be taken back; the process ends with it
@@ -48,6 +46,13 @@ func relay(ctx context.Context, conn net.Conn, in io.Reader, out io.Writer) erro
 	_ = conn.SetReadDeadline(time.Now().Add(lingerTimeout))
 	<-down
 	return nil
+}
+
+// carry copies in pieces of the size that controllers send: each costs a turn.
+func carry(to io.Writer, from io.Reader) error {
+	const piece = 256 << 10
+	_, err := io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{from}, make([]byte, piece))
+	return err
 }
 
 func fromGuard(err error) error {

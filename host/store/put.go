@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -32,12 +33,17 @@ func (s *Store) Put(ctx context.Context, p rpc.Put, r io.Reader) (rpc.PutReply, 
 	if p.Encoding == rpc.EncodingDelta && s.find(p.Base) == "" {
 		return rpc.PutReply{}, gone(p)
 	}
-	part := s.partName(p)
-	have, err := s.receive(ctx, p, part, r)
+	part, sum := s.partName(p), sha256.New()
+	have, err := s.receive(ctx, p, part, r, sum)
 	if err != nil {
 		return rpc.PutReply{Have: have}, problem(err, "receive content "+p.Digest.Short())
 	}
-	if err := s.complete(ctx, p, part); err != nil {
+	if p.Encoding == rpc.EncodingRaw {
+		err = s.adopt(p, part, sum.Sum(nil))
+	} else {
+		err = s.complete(ctx, p, part)
+	}
+	if err != nil {
 		os.Remove(part)
 		return rpc.PutReply{}, problem(err, "store content "+p.Digest.Short())
 	}
@@ -63,12 +69,13 @@ func checkPut(p rpc.Put) error {
 	return nil
 }
 
-// receive appends to the part, flushes it, and returns its length.
-func (s *Store) receive(ctx context.Context, p rpc.Put, part string, r io.Reader) (int64, error) {
+// receive appends to the part, flushes it, and returns its length. All of the
+// part goes through sum.
+func (s *Store) receive(ctx context.Context, p rpc.Put, part string, r io.Reader, sum hash.Hash) (int64, error) {
 	if p.Offset == 0 {
 		s.forgetParts(p.Digest)
 	}
-	f, err := os.OpenFile(part, os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(part, os.O_CREATE|os.O_RDWR, 0o700) // executable, where modes count
 	if err != nil {
 		return 0, err
 	}
@@ -84,10 +91,13 @@ func (s *Store) receive(ctx context.Context, p rpc.Put, part string, r io.Reader
 	if err := f.Truncate(p.Offset); err != nil {
 		return end, err
 	}
-	if _, err := f.Seek(p.Offset, io.SeekStart); err != nil {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return end, err
 	}
-	n, err := io.Copy(sink{s, f}, reader{ctx, io.LimitReader(r, p.Encoded-p.Offset)})
+	if _, err := io.CopyN(sum, f, p.Offset); err != nil {
+		return end, err
+	}
+	n, err := pour(io.MultiWriter(sink{s, f}, sum), reader{ctx, io.LimitReader(r, p.Encoded-p.Offset)})
 	if err == nil && p.Offset+n < p.Encoded {
 		err = io.ErrUnexpectedEOF
 	}
@@ -95,6 +105,22 @@ func (s *Store) receive(ctx context.Context, p rpc.Put, part string, r io.Reader
 		err = f.Sync()
 	}
 	return p.Offset + n, err
+}
+
+// pour copies in large pieces: writing costs most by the call.
+func pour(to io.Writer, from io.Reader) (int64, error) {
+	return io.CopyBuffer(to, from, make([]byte, 256<<10))
+}
+
+// adopt gives a part that is the content itself its name, if it is that.
+func (s *Store) adopt(p rpc.Put, part string, sum []byte) error {
+	if err := compare(release.File{Path: p.Digest.Short(), Size: p.Size, SHA256: p.Digest}, p.Encoded, sum); err != nil {
+		return err
+	}
+	if err := acl.Replace(part, s.content(p.Digest)); err != nil {
+		return err
+	}
+	return syncDir(s.staging())
 }
 
 // complete decodes the part, verifies it and gives it its name.
@@ -136,7 +162,7 @@ func (s *Store) copyVerified(ctx context.Context, from io.Reader, path string, w
 		}
 	}()
 	sum := sha256.New()
-	n, err := io.Copy(io.MultiWriter(sink{s, f}, sum), reader{ctx, io.LimitReader(from, want.Size+1)})
+	n, err := pour(io.MultiWriter(sink{s, f}, sum), reader{ctx, io.LimitReader(from, want.Size+1)})
 	if err != nil {
 		var disk *fs.PathError
 		if !errors.As(err, &disk) && ctx.Err() == nil { // what arrived cannot be decoded
