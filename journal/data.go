@@ -63,6 +63,7 @@ type Push struct {
 	Bytes   int64   `json:"bytes"` // size of the release
 	Wire    int64   `json:"wire"`  // payload bytes that travelled
 	Seconds float64 `json:"seconds"`
+	Install float64 `json:"install,omitempty"` // of the seconds: until the release was assembled and verified
 }
 
 // SlotStarted tells where the new revision runs.

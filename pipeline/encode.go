@@ -32,6 +32,18 @@ func (p *Pipeline) encoded(b *packaging.Bundle, d release.Digest) ([]byte, error
 	return once()
 }
 
+// warm reads the contents of a target while the hosts are being reached; what
+// is compressed is compressed for those who miss it.
+func (p *Pipeline) warm(b *packaging.Bundle, goos, goarch string) {
+	t, err := b.Target(goos, goarch)
+	if err != nil || !p.Plain {
+		return
+	}
+	for _, f := range t.Files {
+		go p.encoded(b, f.SHA256) //nolint:errcheck // the push meets the same error
+	}
+}
+
 // encode gives the bytes that travel for a content.
 func (p *Pipeline) encode(b *packaging.Bundle, d release.Digest) ([]byte, error) {
 	if !p.Plain {

@@ -41,6 +41,8 @@ func (h *host) push(ctx context.Context, run string, b *packaging.Bundle, s *sto
 			}
 			told.Sent++
 		}
+		arrived := h.p.Now()
+		defer func() { told.Install = h.p.Now().Sub(arrived).Seconds() }()
 		return c.Install(ctx, rpc.Install{Fenced: h.fenced(run), Release: b.Release(), Files: t.Files, Targets: b.Manifest.TargetDigests()})
 	})
 	if err != nil {

@@ -20,6 +20,10 @@ func (p *Pipeline) Push(ctx context.Context, path string) (Result, error) {
 	res := Result{State: rollout.Failed, Run: s.run, Release: b.Release()}
 	d := &deployment{p: p, b: b, s: s, f: p.fleet(), revisions: map[string]release.Revision{}}
 	defer d.f.close()
+	for _, h := range d.f {
+		goos, arch := h.target()
+		p.warm(b, goos, arch)
+	}
 	if err := p.reach(ctx, d.f, s); err != nil {
 		return res, stopped(ctx, err)
 	}
