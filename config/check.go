@@ -252,6 +252,7 @@ func (c *checker) hosts() {
 		names[strings.ToLower(h.Name)], addresses[end] = true, true
 		c.port(at+".port", h.Port)
 		c.fingerprint(at+".fingerprint", h.Fingerprint)
+		c.hostKey(at+".hostKey", h.HostKey)
 	}
 }
 

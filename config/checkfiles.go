@@ -26,6 +26,10 @@ func (t *Target) CheckFiles() error {
 	}
 	d.folder("build.prebuilt", t.Build.Prebuilt)
 	d.regular("transport.ca", t.Transport.CA)
+	d.regular("transport.ssh.knownHosts", t.Transport.SSH.KnownHosts)
+	if !IsRef(t.Transport.SSH.Key) {
+		d.regular("transport.ssh.key", t.Transport.SSH.Key)
+	}
 	for i, f := range t.Bootstrap.Helper.Files {
 		d.regular(t.helperAt(i), f.Path)
 	}

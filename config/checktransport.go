@@ -24,6 +24,11 @@ func (c *checker) transport() {
 	if t.Root != "" {
 		c.problem("transport.root", "remove it", "`transport.root` belongs to transport local")
 	}
+	if t.Type == "ssh" {
+		c.ssh(t)
+		return
+	}
+	c.noSSH(t)
 	c.account(t)
 	c.foreign(t)
 	c.encryption(t)

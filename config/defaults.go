@@ -61,6 +61,7 @@ const (
 	defaultTransport        = "winrm"
 	defaultAuth             = "ntlm"
 	defaultPort             = 5985
+	defaultPortSSH          = 22
 	defaultPortHTTPS        = 5986
 	defaultTimeout          = 10 * time.Second
 	defaultArch             = "amd64"
@@ -157,11 +158,8 @@ func (t *Target) complete() {
 	t.completeService()
 	t.completeRollout()
 	t.completeSignals()
-	if t.Transport.Port == 0 && t.Transport.Type == "winrm" {
-		t.Transport.Port = defaultPort
-		if t.Transport.HTTPS {
-			t.Transport.Port = defaultPortHTTPS
-		}
+	if t.Transport.Port == 0 {
+		t.Transport.Port = t.Transport.usualPort()
 	}
 	if t.Transport.Auth == "" {
 		t.Transport.Auth = defaultAuth
@@ -298,6 +296,18 @@ func (t *Target) absolute() {
 	}
 }
 
+func (t *Transport) usualPort() int {
+	switch {
+	case t.Type == "local":
+		return 0
+	case t.Type == "ssh":
+		return defaultPortSSH
+	case t.HTTPS:
+		return defaultPortHTTPS
+	}
+	return defaultPort
+}
+
 func (t *Transport) absolute(dir string) {
 	for _, p := range []*string{&t.CA, &t.Root, &t.Krb5Config, &t.Keytab, &t.CCache, &t.ClientCert} {
 		*p = join(dir, *p)
@@ -305,6 +315,7 @@ func (t *Transport) absolute(dir string) {
 	for _, ref := range []*string{&t.User, &t.Password, &t.Proxy} {
 		*ref = absoluteRef(dir, *ref)
 	}
+	t.SSH.absolute(dir)
 	if t.ClientKey = absoluteRef(dir, t.ClientKey); !IsRef(t.ClientKey) {
 		t.ClientKey = join(dir, t.ClientKey)
 	}

@@ -353,12 +353,14 @@ type Host struct {
 	Port        int               `yaml:"port"` // 0: the transport's
 	Arch        string            `yaml:"arch" enum:"amd64|arm64"`
 	Fingerprint string            `yaml:"fingerprint"` // of the host's certificate; default: that of the transport
+	HostKey     string            `yaml:"hostKey"`     // ssh: SHA256:…; default: that of the transport
 	Tags        map[string]string `yaml:"tags" scalar:"any"`
 }
 
 // Transport says how hosts are reached.
 type Transport struct {
-	Type        string        `yaml:"type" enum:"winrm|local"`
+	Type        string        `yaml:"type" enum:"winrm|ssh|local"`
+	SSH         SSH           `yaml:"ssh"`
 	HTTPS       bool          `yaml:"https"`
 	Port        int           `yaml:"port"`                                             // default 5985, 5986 with https
 	Auth        string        `yaml:"auth" enum:"ntlm|kerberos|basic|certificate|sspi"` // default ntlm; on Windows without a user sspi

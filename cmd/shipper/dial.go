@@ -18,6 +18,9 @@ func dialer(t config.Transport) pipeline.Dialer {
 	if t.Type == "local" {
 		return dialLocal(t)
 	}
+	if t.Type == "ssh" {
+		return dialSSH(t)
+	}
 	logons := &winrm.Logons{} // of all hosts
 	return func(ctx context.Context, h config.Host) (transport.Conn, error) {
 		port, pin := t.Port, t.Fingerprint

@@ -84,6 +84,9 @@ func reached(t config.Transport) string {
 	if t.Type == "local" {
 		return "local"
 	}
+	if t.Type == "ssh" {
+		return fmt.Sprintf("ssh, port %d", t.Port)
+	}
 	scheme := "http, sealed"
 	if t.HTTPS {
 		scheme = "https"

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -13,7 +12,7 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 )
 
-const hintKnownHosts = "set transport.knownHosts to a file in known_hosts format, or transport.fingerprint"
+const hintKnownHosts = "set transport.ssh.knownHosts to a file in known_hosts format, or transport.ssh.hostKey"
 
 // auth lists the ways to log on, and what frees them after the handshake.
 func (c Config) auth(ctx context.Context) ([]ssh.AuthMethod, func(), error) {
@@ -27,7 +26,7 @@ func (c Config) auth(ctx context.Context) ([]ssh.AuthMethod, func(), error) {
 		free = func() { sock.Close() }
 		methods = append(methods, ssh.PublicKeysCallback(agent.NewClient(sock).Signers))
 	}
-	if c.KeyFile != "" {
+	if len(c.Key) > 0 {
 		signer, err := c.key()
 		if err != nil {
 			free()
@@ -39,23 +38,19 @@ func (c Config) auth(ctx context.Context) ([]ssh.AuthMethod, func(), error) {
 		methods = append(methods, ssh.Password(c.Password))
 	}
 	if len(methods) == 0 {
-		return nil, nil, errors.New("no key, agent or password: set transport.key, transport.agent or transport.password")
+		return nil, nil, errors.New("no key, agent or password: set transport.ssh.key, transport.ssh.agent or transport.password")
 	}
 	return methods, free, nil
 }
 
 func (c Config) key() (ssh.Signer, error) {
-	pem, err := os.ReadFile(c.KeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("read private key: %w", err)
-	}
-	signer, err := ssh.ParsePrivateKey(pem)
+	signer, err := ssh.ParsePrivateKey(c.Key)
 	var locked *ssh.PassphraseMissingError
 	if errors.As(err, &locked) && c.Passphrase != "" {
-		signer, err = ssh.ParsePrivateKeyWithPassphrase(pem, []byte(c.Passphrase))
+		signer, err = ssh.ParsePrivateKeyWithPassphrase(c.Key, []byte(c.Passphrase))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read private key %s: %w", c.KeyFile, err)
+		return nil, fmt.Errorf("read private key: %w", err)
 	}
 	return signer, nil
 }
@@ -91,7 +86,7 @@ func (c Config) hostKeys() (ssh.HostKeyCallback, []string, error) {
 
 func (c Config) pinned(_ string, _ net.Addr, key ssh.PublicKey) error {
 	if got := ssh.FingerprintSHA256(key); got != c.Fingerprint {
-		return &keyError{"the host has the key " + got + ", not the one of transport.fingerprint",
+		return &keyError{"the host has the key " + got + ", not the one of transport.ssh.hostKey",
 			"if the host was installed anew, set the new fingerprint; otherwise somebody stands between"}
 	}
 	return nil
@@ -110,7 +105,7 @@ func (c Config) explain(err error, key ssh.PublicKey) error {
 			"if the host was installed anew, remove that line and add the new key; otherwise somebody stands between"}
 	default:
 		return &keyError{"the host's key " + print + " is not known",
-			fmt.Sprintf("compare it on the host's console (ssh-keygen -lf), then ssh-keyscan -p %d %s >> %s; or set transport.fingerprint", c.Port, c.Address, c.KnownHosts)}
+			fmt.Sprintf("compare it on the host's console (ssh-keygen -lf), then ssh-keyscan -p %d %s >> %s; or set transport.ssh.hostKey", c.Port, c.Address, c.KnownHosts)}
 	}
 }
 

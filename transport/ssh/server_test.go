@@ -23,7 +23,7 @@ import (
 // no other configuration than the test's.
 type server struct {
 	config      ssh.Config
-	lockedKey   string // the same account, by a key with a passphrase
+	lockedKey   []byte // the same account, by a key with a passphrase
 	fingerprint string
 }
 
@@ -45,7 +45,7 @@ func startServer(t *testing.T) *server {
 	hostKey, print := newKey(t, "host", "")
 	key, _ := newKey(t, "key", "")
 	locked, _ := newKey(t, "locked", "opens it")
-	h := &server{lockedKey: locked, fingerprint: print}
+	h := &server{lockedKey: []byte(read(t, locked)), fingerprint: print}
 	write(t, filepath.Join(dir, "authorized"), read(t, key+".pub")+read(t, locked+".pub"))
 	for try := 0; ; try++ {
 		port := freePort(t)
@@ -53,7 +53,7 @@ func startServer(t *testing.T) *server {
 		write(t, conf, fmt.Sprintf("Port %d\nListenAddress 127.0.0.1\nHostKey %s\nAuthorizedKeysFile %s\nPidFile none\n"+
 			"StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nMaxStartups 100\n%s", port, hostKey, filepath.Join(dir, "authorized"), job()))
 		if h.start(t, conf) {
-			h.config = ssh.Config{Host: "web1", Address: "127.0.0.1", Port: port, User: who.Username, KeyFile: key, KnownHosts: filepath.Join(dir, "known_hosts")}
+			h.config = ssh.Config{Host: "web1", Address: "127.0.0.1", Port: port, User: who.Username, Key: []byte(read(t, key)), KnownHosts: filepath.Join(dir, "known_hosts")}
 			write(t, h.config.KnownHosts, h.knownLine(t, hostKey+".pub"))
 			return h
 		}

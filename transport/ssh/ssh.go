@@ -25,7 +25,7 @@ type Config struct {
 	// At least one of these. The agent is asked first, then the key, then
 	// the password; each once.
 	Agent      string // socket of an authentication agent
-	KeyFile    string // private key, OpenSSH or PEM
+	Key        []byte // text of a private key, OpenSSH or PEM
 	Passphrase string // of the key
 	Password   string
 

@@ -46,15 +46,15 @@ func TestRefusals(t *testing.T) {
 		kind   transport.Kind
 		words  string // of error or hint
 	}{
-		{"key that may not log on", func(c *ssh.Config) { c.KeyFile = other }, transport.Denied, "authorized_keys"},
-		{"password that the server does not take", func(c *ssh.Config) { c.KeyFile, c.Password = "", "secret" }, transport.Denied, "transport.user"},
-		{"no way to log on", func(c *ssh.Config) { c.KeyFile = "" }, transport.Denied, "transport.key"},
-		{"no such key", func(c *ssh.Config) { c.KeyFile += ".none" }, transport.Denied, "read private key"},
+		{"key that may not log on", func(c *ssh.Config) { c.Key = []byte(read(t, other)) }, transport.Denied, "authorized_keys"},
+		{"password that the server does not take", func(c *ssh.Config) { c.Key, c.Password = nil, "secret" }, transport.Denied, "transport.user"},
+		{"no way to log on", func(c *ssh.Config) { c.Key = nil }, transport.Denied, "transport.ssh.key"},
+		{"no key", func(c *ssh.Config) { c.Key = []byte("none") }, transport.Denied, "read private key"},
 		{"no agent", func(c *ssh.Config) { c.Agent = empty }, transport.Denied, "authentication agent"},
 		{"unknown host", func(c *ssh.Config) { c.KnownHosts = empty }, transport.Certificate, "ssh-keyscan"},
 		{"host with another key", func(c *ssh.Config) { c.KnownHosts = changed }, transport.Certificate, "changed"},
 		{"another fingerprint", func(c *ssh.Config) { c.Fingerprint = "SHA256:AAAA" }, transport.Certificate, h.fingerprint},
-		{"nothing to compare with", func(c *ssh.Config) { c.KnownHosts = "" }, transport.Certificate, "transport.fingerprint"},
+		{"nothing to compare with", func(c *ssh.Config) { c.KnownHosts = "" }, transport.Certificate, "transport.ssh.hostKey"},
 		{"nobody listens", func(c *ssh.Config) { c.Port = closed.Addr().(*net.TCPAddr).Port }, transport.Unreachable, "Get-Service sshd"},
 		{"no SSH server", func(c *ssh.Config) { c.Port = echoPort(t) }, transport.Unreachable, "SSH server"},
 	}
@@ -80,7 +80,7 @@ func TestRefusals(t *testing.T) {
 func TestLockedKeyAndFingerprint(t *testing.T) {
 	h := startServer(t)
 	cfg := h.config
-	cfg.KeyFile, cfg.Passphrase = h.lockedKey, "opens it"
+	cfg.Key, cfg.Passphrase = h.lockedKey, "opens it"
 	cfg.KnownHosts, cfg.Fingerprint = "", h.fingerprint
 	r, err := h.dial(t, cfg).Run(t.Context(), "echo hello", nil)
 	if err != nil || strings.TrimSpace(string(r.Stdout)) != "hello" {
