@@ -47,6 +47,7 @@ func (c *checker) all() {
 	c.analysis()
 	c.limits()
 	c.hosts()
+	c.signatures()
 	c.transport()
 	c.bundles()
 }

@@ -33,6 +33,7 @@ func (t *Target) CheckFiles() error {
 	for i, f := range t.Bootstrap.Helper.Files {
 		d.regular(t.helperAt(i), f.Path)
 	}
+	d.signFiles(t)
 	return problems.err(t.Path)
 }
 

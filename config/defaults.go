@@ -288,6 +288,7 @@ func (t *Target) absolute() {
 	for i := range t.Bootstrap.Helper.Files {
 		t.Bootstrap.Helper.Files[i].Path = join(dir, t.Bootstrap.Helper.Files[i].Path)
 	}
+	t.absoluteSign(dir)
 	for name, ref := range t.Service.Secrets {
 		t.Service.Secrets[name] = absoluteRef(dir, ref)
 	}

@@ -23,6 +23,9 @@ type File struct {
 	Retention    Retention               `yaml:"retention"`
 	Bootstrap    Bootstrap               `yaml:"bootstrap"`
 	Bundles      Bundles                 `yaml:"bundles"`
+	Sign         Sign                    `yaml:"sign"`
+	Attest       Attest                  `yaml:"attest"`
+	Trust        Trust                   `yaml:"trust"`
 	Environments map[string]*Environment `yaml:"environments"`
 
 	targets map[string]Target
@@ -44,6 +47,9 @@ type Target struct {
 	Retention   Retention `yaml:"retention"`
 	Bootstrap   Bootstrap `yaml:"bootstrap"`
 	Bundles     Bundles   `yaml:"bundles"`
+	Sign        Sign      `yaml:"sign"`
+	Attest      Attest    `yaml:"attest"`
+	Trust       Trust     `yaml:"trust"`
 	Hosts       []Host    `yaml:"hosts"`
 	Transport   Transport `yaml:"transport"`
 	Requires    Requires  `yaml:"requires"`
@@ -95,6 +101,7 @@ type Build struct {
 	Targets    []string `yaml:"targets"` // windows/amd64 …; default: what the hosts of all environments need
 	Prebuilt   string   `yaml:"prebuilt"`
 	Dist       string   `yaml:"dist"` // default dist
+	Resource   Resource `yaml:"resource"`
 }
 
 // Traffic says who serves the public address.
@@ -328,6 +335,7 @@ type Environment struct {
 	Rollout   Rollout         `yaml:"rollout"`
 	Analysis  Analysis        `yaml:"analysis"`
 	Rollback  Rollback        `yaml:"rollback"`
+	Trust     Trust           `yaml:"trust"`
 }
 
 // Requires is what a release must have been through before an environment

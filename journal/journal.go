@@ -49,6 +49,8 @@ const (
 	TypeRun          = "run"           // report of history: RunSummary (shown)
 	TypePruned       = "pruned"        // report of prune: Pruned (shown)
 	TypeChecked      = "checked"       // report of validate: Checked (shown)
+	TypeKey          = "key"           // report of keygen: Key (shown)
+	TypeVerified     = "verified"      // report of verify, verify-build: Verified (shown)
 	TypeVersion      = "version"       // report of version: Program (shown)
 	TypeLog          = "log"           // Note: a line of a service's log (shown)
 	TypeResult       = "result"        // Result: the last record of every run and of every verb

@@ -13,14 +13,16 @@ import (
 
 	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/release"
+	"github.com/go-shipper/shipper/release/attest"
 )
 
 // Bundle is an opened bundle whose every byte was verified. Reading is safe
 // for concurrent use.
 type Bundle struct {
-	Manifest Manifest
-	close    func() error
-	contents map[release.Digest]*zip.File
+	Manifest    Manifest
+	Attestation []byte // what vouches for it; empty if nobody signed it
+	close       func() error
+	contents    map[release.Digest]*zip.File
 }
 
 // Open opens the bundle at path and verifies it: its seal, the manifest, each
@@ -87,12 +89,18 @@ func Read(r io.ReaderAt, size int64) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := readManifest(entries)
+	head, m, err := readManifest(entries)
 	if err != nil {
 		return nil, err
 	}
 	b := &Bundle{Manifest: m, contents: map[release.Digest]*zip.File{}, close: func() error { return nil }}
-	if err := b.verify(entries); err != nil {
+	if b.Attestation, err = readAttestation(entries); err == nil {
+		err = b.verify(entries)
+	}
+	if err == nil {
+		err = b.attested(head)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	return b, nil
@@ -111,7 +119,7 @@ func checkSeal(r io.ReaderAt, size int64) error {
 	}
 	want, ok := strings.CutPrefix(string(seal), sealPrefix)
 	if !ok {
-		return errors.New("not a bundle: it has no seal")
+		return noSeal(r)
 	}
 	h := sha256.New()
 	if _, err := io.Copy(h, io.NewSectionReader(r, 0, body)); err != nil {
@@ -123,8 +131,17 @@ func checkSeal(r io.ReaderAt, size int64) error {
 	return nil
 }
 
+// noSeal tells what was cut from what never was a bundle.
+func noSeal(r io.ReaderAt) error {
+	magic := make([]byte, 4)
+	if _, err := r.ReadAt(magic, 0); err == nil && string(magic) == "PK\x03\x04" {
+		return fmt.Errorf("%w: its end, where the seal was, is missing", errDamaged)
+	}
+	return errors.New("not a bundle: it has no seal")
+}
+
 func index(z *zip.Reader) (map[string]*zip.File, error) {
-	if len(z.File) > 1+maxTargets*maxFiles {
+	if len(z.File) > 2+maxTargets*(maxFiles+1) {
 		return nil, fmt.Errorf("bundle has %d entries", len(z.File))
 	}
 	entries := make(map[string]*zip.File, len(z.File))
@@ -137,36 +154,54 @@ func index(z *zip.Reader) (map[string]*zip.File, error) {
 	return entries, nil
 }
 
-func readManifest(entries map[string]*zip.File) (Manifest, error) {
+func readManifest(entries map[string]*zip.File) ([]byte, Manifest, error) {
 	entry := entries[manifestName]
 	if entry == nil || entry.UncompressedSize64 > maxManifest {
-		return Manifest{}, errors.New("not a bundle: no manifest.json of a possible size")
+		return nil, Manifest{}, errors.New("not a bundle: no manifest.json of a possible size")
 	}
 	var head bytes.Buffer
 	if err := copyEntry(&head, entry); err != nil {
-		return Manifest{}, fmt.Errorf("%w: manifest: %w", errDamaged, err)
+		return nil, Manifest{}, fmt.Errorf("%w: manifest: %w", errDamaged, err)
 	}
 	m, err := decodeManifest(head.Bytes())
 	if err != nil {
-		return m, err
+		return nil, m, err
 	}
-	return m, m.check()
+	return head.Bytes(), m, m.check()
+}
+
+func readAttestation(entries map[string]*zip.File) ([]byte, error) {
+	entry := entries[attestationName]
+	if entry == nil {
+		return nil, nil
+	}
+	if entry.UncompressedSize64 == 0 || entry.UncompressedSize64 > attest.MaxSize {
+		return nil, fmt.Errorf("attestation of %d bytes", entry.UncompressedSize64)
+	}
+	var b bytes.Buffer
+	err := copyEntry(&b, entry)
+	return b.Bytes(), err
 }
 
 // verify demands that the archive holds the files of the manifest and nothing
 // else, and reads each of them once.
 func (b *Bundle) verify(entries map[string]*zip.File) error {
 	left := len(entries) - 1
+	if len(b.Attestation) > 0 {
+		left--
+	}
 	for _, t := range b.Manifest.Targets {
+		named := map[string]release.File{}
 		for _, f := range t.Files {
-			entry := entries[entryName(t, f)]
-			if entry == nil {
-				return fmt.Errorf("%s is missing", entryName(t, f))
+			named[entryName(t, f)] = f
+		}
+		if t.SBOM != nil {
+			named[t.SBOM.Path] = *t.SBOM
+		}
+		for name, f := range named {
+			if err := b.take(entries[name], f); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
 			}
-			if err := verifyEntry(entry, f); err != nil {
-				return fmt.Errorf("%s: %w", entry.Name, err)
-			}
-			b.contents[f.SHA256] = entry
 			left--
 		}
 	}
@@ -177,6 +212,14 @@ func (b *Bundle) verify(entries map[string]*zip.File) error {
 		return fmt.Errorf("contents have digest %s, the manifest says %.64s", got, b.Manifest.Digest)
 	}
 	return nil
+}
+
+func (b *Bundle) take(entry *zip.File, f release.File) error {
+	if entry == nil {
+		return errors.New("it is missing")
+	}
+	b.contents[f.SHA256] = entry
+	return verifyEntry(entry, f)
 }
 
 func verifyEntry(entry *zip.File, f release.File) error {

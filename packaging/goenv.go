@@ -42,6 +42,19 @@ func goEnv(ctx context.Context, dir string) ([]string, error) {
 	return env, nil
 }
 
+// buildEnv is goEnv with the toolchain that a build asks for.
+func buildEnv(ctx context.Context, req BuildRequest) ([]string, error) {
+	env, err := goEnv(ctx, req.Dir)
+	if err != nil || req.Toolchain == "" {
+		return env, err
+	}
+	here, err := capture(ctx, req.Dir, env, "go", "env", "GOVERSION")
+	if err == nil && here != req.Toolchain {
+		env = append(env, "GOTOOLCHAIN="+req.Toolchain)
+	}
+	return env, err
+}
+
 // targetEnv adds one target to the environment of a build.
 func targetEnv(env []string, target string) ([]string, error) {
 	goos, goarch, ok := strings.Cut(target, "/")

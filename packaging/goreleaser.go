@@ -29,7 +29,7 @@ func (goreleaser) Name() string { return "goreleaser" }
 // token or a network. The tag it sees is the source's version, so that an
 // untagged or dirty commit is called the same by every builder.
 func (g goreleaser) Build(ctx context.Context, req BuildRequest) (*Build, error) {
-	env, err := goEnv(ctx, req.Dir)
+	env, err := buildEnv(ctx, req)
 	if err != nil {
 		return nil, goMissing(err)
 	}

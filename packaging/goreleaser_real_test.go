@@ -1,6 +1,7 @@
 package packaging
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"os/exec"
@@ -42,13 +43,16 @@ func TestNativeEqualsGoReleaser(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := newRepo(t, map[string]string{".goreleaser.yaml": goreleaserConfigSource})
 			prepare(dir)
-			_, native := pack(t, dir, config.Build{Goreleaser: "none"})
-			_, made := pack(t, dir, config.Build{Tool: tool})
-			if made.Builder != "goreleaser" || native.Builder != "native" {
-				t.Fatalf("built by %s and %s", made.Builder, native.Builder)
+			first, native, by := packBy(t, dir, config.Build{Goreleaser: "none"})
+			second, made, other := packBy(t, dir, config.Build{Tool: tool})
+			if by != "native" || other != "goreleaser" {
+				t.Fatalf("built by %s and %s", by, other)
 			}
 			if Release(made) != Release(native) || made.Commit != native.Commit {
 				t.Errorf("goreleaser made %s %v, go build %s %v", Release(made), executables(made), Release(native), executables(native))
+			}
+			if !bytes.Equal(read(t, first), read(t, second)) {
+				t.Error("the releases are the same, the bundles are not")
 			}
 		})
 	}
@@ -64,9 +68,8 @@ func TestToolsModuleServes(t *testing.T) {
 	if err != nil || builder.Name() != "goreleaser" || !strings.Contains(why, "tools.mod") {
 		t.Fatalf("chose %v (%s): %v", builder, why, err)
 	}
-	_, m := pack(t, dir, config.Build{Targets: []string{"windows/amd64"}})
-	if m.Builder != "goreleaser" {
-		t.Errorf("built by %s", m.Builder)
+	if _, _, by := packBy(t, dir, config.Build{Targets: []string{"windows/amd64"}}); by != "goreleaser" {
+		t.Errorf("built by %s", by)
 	}
 }
 

@@ -64,8 +64,8 @@ func TestReadsEveryShapeOfDist(t *testing.T) {
 			fakeGoReleaser(t, "v2.16.0", artifacts)
 			dir := newRepo(t, map[string]string{".goreleaser.yaml": goreleaserConfigSource, ".gitignore": "/dist/\n/*.out\n"})
 			git(t, dir, "tag", "1.0.0")
-			path, m := pack(t, dir, config.Build{})
-			if m.Builder != "goreleaser" || m.Version != "1.0.0" || len(m.Targets) != 2 {
+			path, m, by := packBy(t, dir, config.Build{Resource: config.Resource{Skip: true}})
+			if by != "goreleaser" || m.Version != "1.0.0" || len(m.Targets) != 2 {
 				t.Fatalf("manifest %+v", m)
 			}
 			b, err := Open(path)

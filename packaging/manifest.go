@@ -18,6 +18,7 @@ const (
 	maxFiles    = 4096    // per target
 	maxFile     = 1 << 30 // bytes
 	maxTotal    = 2 << 30 // bytes of all files together
+	maxSBOM     = 16 << 20
 )
 
 var (
@@ -100,6 +101,9 @@ func (t TargetManifest) check() (int64, error) {
 		}
 		total += f.Size
 		found = found || f.Path == t.Executable
+	}
+	if s := t.SBOM; s != nil && (s.Path != sbomName(t) || s.Size < 0 || s.Size > maxSBOM) {
+		return 0, fmt.Errorf("target %s: SBOM %.100q of %d bytes", t.Name(), s.Path, s.Size)
 	}
 	if !found {
 		return 0, fmt.Errorf("target %s: executable %.100q is not among its files", t.Name(), t.Executable)

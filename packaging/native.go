@@ -23,7 +23,7 @@ type native struct{}
 func (native) Name() string { return "native" }
 
 func (native) Build(ctx context.Context, req BuildRequest) (*Build, error) {
-	env, err := goEnv(ctx, req.Dir)
+	env, err := buildEnv(ctx, req)
 	if err != nil {
 		return nil, goMissing(err)
 	}

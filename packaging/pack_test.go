@@ -16,13 +16,19 @@ import (
 
 func pack(t *testing.T, dir string, b config.Build) (string, Manifest) {
 	t.Helper()
-	path, m, _, err := Pack(context.Background(), PackRequest{
+	path, m, _ := packBy(t, dir, b)
+	return path, m
+}
+
+func packBy(t *testing.T, dir string, b config.Build) (path string, m Manifest, builder string) {
+	t.Helper()
+	path, m, made, err := Pack(context.Background(), PackRequest{
 		Name: "hello", Dir: dir, Build: b, Out: t.TempDir(), Log: func(line string) { t.Log(line) },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return path, m
+	return path, m, made.Builder
 }
 
 func executables(m Manifest) map[string]release.Digest {
@@ -43,7 +49,7 @@ func TestSameCommitSameBundle(t *testing.T) {
 	if filepath.Base(first) != "hello-"+Release(m).Dir()+".zip" {
 		t.Errorf("bundle is called %s", filepath.Base(first))
 	}
-	if len(m.Targets) != 2 || !strings.HasPrefix(m.Toolchain, "go1.") || m.Builder != "native" {
+	if len(m.Targets) != 2 || !strings.HasPrefix(m.Toolchain, "go1.") || m.Builder != FromSource {
 		t.Errorf("manifest: %+v", m)
 	}
 	b, err := Open(first)

@@ -8,6 +8,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/go-shipper/shipper/config"
 	"github.com/go-shipper/shipper/release"
 )
 
@@ -32,7 +33,9 @@ type BuildRequest struct {
 	Targets []string // windows/amd64 …
 	Dist    string   // folder for the native builder's results
 	Source  Source   // what is built
-	Log     func(line string)
+	// Toolchain is the Go to build with (go1.26.1); empty: the one that is here.
+	Toolchain string
+	Log       func(line string)
 }
 
 // Build is what a builder made.
@@ -44,6 +47,13 @@ type Build struct {
 	Artifacts []Artifact
 }
 
+// The manifest's Builder: whether bits follow from the commit. Which of the
+// builders made them does not matter, because all make the same.
+const (
+	FromSource   = "go"
+	FromPrebuilt = "prebuilt"
+)
+
 // Artifact is one executable.
 type Artifact struct {
 	Path   string
@@ -51,6 +61,9 @@ type Artifact struct {
 	GOARCH string
 	SHA256 release.Digest
 	Size   int64
+	// Unsigned is the digest before the Authenticode signature; empty where
+	// none was made.
+	Unsigned release.Digest
 }
 
 // Target is GOOS/GOARCH.
@@ -63,9 +76,10 @@ type Manifest struct {
 	Name      string           `json:"name"`
 	Version   string           `json:"version"`
 	Commit    string           `json:"commit,omitempty"`
-	Time      time.Time        `json:"time"` // of the commit
-	Builder   string           `json:"builder"`
+	Time      time.Time        `json:"time"`    // of the commit
+	Builder   string           `json:"builder"` // go | prebuilt
 	Toolchain string           `json:"toolchain,omitempty"`
+	Recipe    *Recipe          `json:"recipe,omitempty"` // how the commit becomes these bits
 	Targets   []TargetManifest `json:"targets"`
 	Digest    release.Digest   `json:"digest"` // release.TargetsDigest over the files of all targets
 }
@@ -76,6 +90,22 @@ type TargetManifest struct {
 	GOARCH     string         `json:"goarch"`
 	Executable string         `json:"executable"` // path of the main executable inside the release
 	Files      []release.File `json:"files"`      // paths as they lie in the release folder
+	// Unsigned is the executable's digest before its Authenticode signature.
+	Unsigned release.Digest `json:"unsigned,omitempty"`
+	SBOM     *release.File  `json:"sbom,omitempty"` // beside the release, in the archive only
+}
+
+// Recipe is what, beside the commit, the bits follow from.
+type Recipe struct {
+	Dir     string `json:"dir,omitempty"` // of shipper.yaml inside the repository
+	Binary  string `json:"binary"`
+	Package string `json:"package"`
+	Ldflags string `json:"ldflags"` // a template
+	// Goreleaser is the configuration, where it is not found by its name.
+	Goreleaser string            `json:"goreleaser,omitempty"`
+	Env        map[string]string `json:"env"`
+	Resource   config.Resource   `json:"resource,omitzero"`
+	Files      map[string]string `json:"files,omitempty"` // path in the release: path in Dir
 }
 
 // Name is GOOS/GOARCH.

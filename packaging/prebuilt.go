@@ -21,7 +21,7 @@ type prebuilt struct{ dir string }
 func (prebuilt) Name() string { return "prebuilt" }
 
 func (p prebuilt) Build(ctx context.Context, req BuildRequest) (*Build, error) {
-	b := req.Source.build("prebuilt")
+	b := req.Source.build(FromPrebuilt)
 	for _, target := range req.Targets {
 		path, err := p.find(req, target)
 		if err != nil {

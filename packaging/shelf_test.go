@@ -95,7 +95,7 @@ func TestTakeFromFolder(t *testing.T) {
 	for _, version := range []string{"1.0.0", "1.2.0"} {
 		m, contents := sample(map[string]string{"orders.exe": "MZ" + version})
 		m.Version = version
-		path, _, err := writeFile(dir, m, contents)
+		path, _, err := writeFile(dir, m, contents, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,9 +18,10 @@ type Source struct {
 	Commit  string
 	Time    time.Time // of the commit
 	Tagged  bool
-	Dirty   bool // changed or untracked files
-	Shallow bool // a clone without history: tags may be missing
-	Origin  bool // a remote named origin is configured
+	Dirty   bool   // changed or untracked files
+	Shallow bool   // a clone without history: tags may be missing
+	Origin  bool   // a remote named origin is configured
+	Prefix  string // of the folder inside its repository, slashes, empty at the top
 
 	tags []string
 }
@@ -54,6 +55,11 @@ func ReadSource(ctx context.Context, dir string) (Source, error) {
 	s.Shallow = err == nil && shallow == "true"
 	_, err = git("config", "--get", "remote.origin.url")
 	s.Origin = err == nil
+	prefix, err := git("rev-parse", "--show-prefix")
+	if err != nil {
+		return s, noSource(err)
+	}
+	s.Prefix = strings.TrimSuffix(prefix, "/")
 	s.tags = strings.Fields(tags)
 	s.Version, s.Tagged = versionOf(s)
 	return s, nil

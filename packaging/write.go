@@ -34,6 +34,10 @@ type Contents func(target TargetManifest, f release.File) (io.ReadCloser, error)
 // computed here. The comment at the end of the archive seals the rest, so
 // that a damaged bundle is told from a good one before anything is read.
 func WriteBundle(w io.Writer, m Manifest, contents Contents) (Manifest, error) {
+	return writeBundle(w, m, contents, nil)
+}
+
+func writeBundle(w io.Writer, m Manifest, contents Contents, v *voucher) (Manifest, error) {
 	m = canonical(m)
 	m.Digest = release.TargetsDigest(m.TargetDigests())
 	if err := m.check(); err != nil {
@@ -51,17 +55,38 @@ func WriteBundle(w io.Writer, m Manifest, contents Contents) (Manifest, error) {
 	if err := addEntry(z, manifestName, bytes.NewReader(head)); err != nil {
 		return m, err
 	}
-	for _, t := range m.Targets {
-		for _, f := range t.Files {
-			if err := addFile(z, t, f, contents); err != nil {
-				return m, fmt.Errorf("add %s: %w", f.Path, err)
-			}
+	if v != nil {
+		attestation, err := v.manifest(m, head)
+		if err == nil {
+			err = addEntry(z, attestationName, bytes.NewReader(attestation))
 		}
+		if err != nil {
+			return m, err
+		}
+	}
+	if err := addTargets(z, m, contents); err != nil {
+		return m, err
 	}
 	if err := z.Close(); err != nil {
 		return m, err
 	}
 	return m, seal.close()
+}
+
+func addTargets(z *zip.Writer, m Manifest, contents Contents) error {
+	for _, t := range m.Targets {
+		if t.SBOM != nil {
+			if err := addFile(z, t, t.SBOM.Path, *t.SBOM, contents); err != nil {
+				return fmt.Errorf("add %s: %w", t.SBOM.Path, err)
+			}
+		}
+		for _, f := range t.Files {
+			if err := addFile(z, t, entryName(t, f), f, contents); err != nil {
+				return fmt.Errorf("add %s: %w", f.Path, err)
+			}
+		}
+	}
+	return nil
 }
 
 // sealer passes an archive on, all but its last sealSize bytes (the blanks of
@@ -106,7 +131,7 @@ func entryName(t TargetManifest, f release.File) string {
 	return t.GOOS + "_" + t.GOARCH + "/" + f.Path
 }
 
-func addFile(z *zip.Writer, t TargetManifest, f release.File, contents Contents) error {
+func addFile(z *zip.Writer, t TargetManifest, name string, f release.File, contents Contents) error {
 	r, err := contents(t, f)
 	if err != nil {
 		return err
@@ -114,7 +139,7 @@ func addFile(z *zip.Writer, t TargetManifest, f release.File, contents Contents)
 	defer r.Close()
 	h := sha256.New()
 	body := &counting{r: io.TeeReader(io.LimitReader(r, f.Size+1), h)}
-	if err := addEntry(z, entryName(t, f), body); err != nil {
+	if err := addEntry(z, name, body); err != nil {
 		return err
 	}
 	if body.n != f.Size || hex.EncodeToString(h.Sum(nil)) != string(f.SHA256) {
@@ -147,14 +172,14 @@ func (c *counting) Read(p []byte) (int, error) {
 
 // writeFile writes a bundle as a whole or not at all: a temporary file in the
 // same folder, flushed, then renamed to the name that its digest gives.
-func writeFile(dir string, m Manifest, contents Contents) (string, Manifest, error) {
+func writeFile(dir string, m Manifest, contents Contents, v *voucher) (string, Manifest, error) {
 	tmp, err := os.CreateTemp(dir, ".bundle-*")
 	if err != nil {
 		return "", m, err
 	}
 	defer os.Remove(tmp.Name())
 	defer tmp.Close()
-	if m, err = WriteBundle(tmp, m, contents); err != nil {
+	if m, err = writeBundle(tmp, m, contents, v); err != nil {
 		return "", m, err
 	}
 	if err := tmp.Chmod(0o644); err != nil {

@@ -19,14 +19,13 @@ func (p *Pipeline) Build(ctx context.Context, dir, out string) (string, release.
 
 func (p *Pipeline) build(ctx context.Context, dir, out string, s *story) (string, release.Release, error) {
 	began := p.Now()
-	log := func(line string) { s.tell(journal.TypeLog, "", journal.Note{Text: line}) }
 	s.tell(journal.TypeProgress, "", journal.Progress{What: "build", Done: 0, Total: int64(len(p.Target.Build.Targets))})
-	path, m, b, err := packaging.Pack(ctx, p.packRequest(dir, out, log))
+	path, m, b, err := packaging.Pack(ctx, p.packRequest(dir, out, s))
 	if err != nil {
 		return "", release.Release{}, stopped(ctx, asProblem(err, "build"))
 	}
 	told := journal.Build{
-		Builder: m.Builder, Version: m.Version, Commit: m.Commit, Bundle: filepath.Base(path),
+		Builder: b.Builder, Version: m.Version, Commit: m.Commit, Bundle: filepath.Base(path),
 		Digest: m.Digest, Seconds: p.Now().Sub(began).Seconds(),
 	}
 	for _, a := range b.Artifacts {
@@ -59,7 +58,7 @@ func asProblem(err error, what string) error {
 	return problem.Wrap(problem.Failed, err, what, "")
 }
 
-func (p *Pipeline) packRequest(dir, out string, log func(string)) packaging.PackRequest {
+func (p *Pipeline) packRequest(dir, out string, s *story) packaging.PackRequest {
 	if dir == "" {
 		dir = filepath.Dir(p.Target.Path)
 	}
@@ -67,7 +66,9 @@ func (p *Pipeline) packRequest(dir, out string, log func(string)) packaging.Pack
 		out = p.Target.Build.Dist
 	}
 	return packaging.PackRequest{
-		Name: p.Target.Service.Name, Binary: p.Target.Service.Binary, Dir: dir,
-		Build: p.Target.Build, Files: p.Target.Service.Files, Out: out, Log: log,
+		Name: p.Target.Service.Name, Binary: p.Target.Service.Binary, Description: p.Target.Service.Description, Dir: dir,
+		Build: p.Target.Build, Sign: p.Target.Sign, Attest: p.Target.Attest, Files: p.Target.Service.Files, Out: out,
+		Log:  func(line string) { s.tell(journal.TypeLog, "", journal.Note{Text: line}) },
+		Warn: func(line string) { s.note(journal.TypeWarning, "", line) },
 	}
 }

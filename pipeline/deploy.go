@@ -24,6 +24,9 @@ func (p *Pipeline) Deploy(ctx context.Context, req DeployRequest) (Result, error
 	}
 	defer b.Close()
 	res := Result{State: rollout.Failed, Run: s.run, Release: b.Release()}
+	if err := p.trusted(b); err != nil {
+		return res, err
+	}
 	d := &deployment{p: p, b: b, s: s, f: p.fleet(), revisions: map[string]release.Revision{}}
 	if d.secrets, err = p.secrets(); err != nil {
 		return res, err
@@ -123,6 +126,9 @@ func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Resul
 	now, err := d.p.statuses(ctx, d.f) // what was seen before the lock may be over
 	if err != nil {
 		return res, stopped(ctx, err)
+	}
+	if err := d.p.verifies(now); err != nil {
+		return res, err
 	}
 	first := map[string]bool{}
 	for name, st := range now {

@@ -43,7 +43,11 @@ func (h *host) push(ctx context.Context, run string, b *packaging.Bundle, s *sto
 		}
 		arrived := h.p.Now()
 		defer func() { told.Install = h.p.Now().Sub(arrived).Seconds() }()
-		return c.Install(ctx, rpc.Install{Fenced: h.fenced(run), Release: b.Release(), Files: t.Files, Targets: b.Manifest.TargetDigests()})
+		install, err := h.install(run, b, t)
+		if err != nil {
+			return err
+		}
+		return c.Install(ctx, install)
 	})
 	if err != nil {
 		return fmt.Errorf("push %s: %w", b.Release(), err)

@@ -18,6 +18,9 @@ func (p *Pipeline) Push(ctx context.Context, path string) (Result, error) {
 	}
 	defer b.Close()
 	res := Result{State: rollout.Failed, Run: s.run, Release: b.Release()}
+	if err := p.trusted(b); err != nil {
+		return res, err
+	}
 	d := &deployment{p: p, b: b, s: s, f: p.fleet(), revisions: map[string]release.Revision{}}
 	defer d.f.close()
 	for _, h := range d.f {

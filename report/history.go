@@ -69,6 +69,12 @@ func Answer(w io.Writer, r journal.Record) error {
 		_, err := fmt.Fprintf(w, "%s: ok\n  service    %s%s\n  hosts      %s (%s)\n  rollout    %s\n",
 			clean(d.Environment), clean(d.Service), listens(d.Listen), clean(strings.Join(d.Hosts, ", ")), clean(d.Transport), way(d))
 		return err
+	case journal.TypeKey:
+		_, err := io.WriteString(w, madeKey(decode[journal.Key](r)))
+		return err
+	case journal.TypeVerified:
+		_, err := io.WriteString(w, verified(decode[journal.Verified](r)))
+		return err
 	case journal.TypePruned:
 		_, err := fmt.Fprintf(w, "%s: %s\n", clean(r.Host), pruned(decode[journal.Pruned](r)).text)
 		return err
