@@ -128,7 +128,7 @@ func (m *manager) Stop(_ context.Context, name string, _ time.Duration) error {
 	m.mu.Lock()
 	lasting := m.lasting
 	m.mu.Unlock()
-	if lasting != nil && name == routerService {
+	if lasting != nil && name == routerA {
 		<-lasting
 	}
 	m.mu.Lock()
@@ -216,7 +216,7 @@ func (m *manager) running() []string {
 	defer m.mu.Unlock()
 	out := []string{}
 	for name, u := range m.units {
-		if u.status.State == scm.Running && name != routerService {
+		if u.status.State == scm.Running && name != routerA {
 			out = append(out, name)
 		}
 	}
@@ -329,6 +329,10 @@ func (p *proxy) Counters(_ context.Context, service string) (string, map[release
 }
 
 func (p *proxy) Ready(context.Context) error { return nil }
+
+func (p *proxy) Self(context.Context) (router.Self, error) {
+	return router.Self{Name: "a", PID: 7}, nil
+}
 
 func (p *proxy) fail(err error) {
 	p.mu.Lock()

@@ -35,6 +35,7 @@ func (g *Guard) handlers() *rpc.Handlers {
 	rpc.HandleQuiet(h, rpc.MethodPrepare, quiet(g, func(p rpc.Fenced) string { return p.Service }, (*service).prepare))
 	rpc.HandleQuiet(h, rpc.MethodPark, quiet(g, func(p rpc.Park) string { return p.Service }, (*service).park))
 	rpc.HandleQuiet(h, rpc.MethodRemove, g.remove)
+	rpc.Handle(h, rpc.MethodRouter, g.changeRouter)
 	rpc.Handle(h, rpc.MethodStart, to(g, func(p rpc.Start) string { return p.Service }, (*service).start))
 	rpc.Handle(h, rpc.MethodCheck, to(g, func(p rpc.Check) string { return p.Service }, (*service).check))
 	rpc.Handle(h, rpc.MethodTraffic, to(g, func(p rpc.SetTraffic) string { return p.Service }, (*service).setTraffic))

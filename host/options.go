@@ -20,6 +20,7 @@ type Router interface {
 	Drain(ctx context.Context, service string, slot release.Slot) (router.View, error)
 	Counters(ctx context.Context, service string) (string, map[release.Slot]rpc.SlotCounters, error)
 	Ready(ctx context.Context) error
+	Self(ctx context.Context) (router.Self, error)
 }
 
 // Clock is the time as the guard sees it. Leases are timed by differences of

@@ -155,7 +155,7 @@ func TestServiceComesWhileTheLastOneGoes(t *testing.T) {
 	if err := errors.Join(<-removed, <-started); err != nil {
 		t.Fatal(err)
 	}
-	if st, err := m.scm.Status(ctx, routerService); err != nil || st.State != scm.Running {
+	if st, err := m.scm.Status(ctx, routerA); err != nil || st.State != scm.Running {
 		t.Errorf("the router is %s, %v: the new service has none", st.State, err)
 	}
 }

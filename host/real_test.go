@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	case "router":
 		body = func(ctx context.Context, ready func()) error {
 			ready()
-			return router.New(router.Options{Dir: os.Args[2]}).Run(ctx)
+			return router.New(router.Options{Name: os.Args[2], Dir: os.Args[3]}).Run(ctx)
 		}
 	case "wrap":
 		body = func(ctx context.Context, ready func()) error {

@@ -68,11 +68,6 @@ func (s *service) dropRoute(ctx context.Context) error {
 	return fmt.Errorf("remove the route of %s: it keeps changing", s.name)
 }
 
-func (g *Guard) hasRouter(ctx context.Context) bool {
-	status, err := g.opts.SCM.Status(ctx, routerService)
-	return err != nil || status.State != scm.Absent
-}
-
 // lastOneOut removes what all services shared, once there is none: the
 // router and its folder. The guard itself cannot go while it runs: Uninstall.
 // The router's lock makes a service that comes meanwhile wait, and start anew
@@ -83,16 +78,7 @@ func (g *Guard) lastOneOut(ctx context.Context) error {
 	if len(g.names()) > 0 || !g.hasRouter(ctx) {
 		return nil
 	}
-	if err := g.opts.SCM.Stop(ctx, routerService, 40*time.Second); err != nil && !errors.Is(err, scm.ErrNotFound) {
-		return err
-	}
-	if err := g.opts.SCM.Delete(ctx, routerService); err != nil && !errors.Is(err, scm.ErrNotFound) {
-		return err
-	}
-	if err := acl.RemoveAll(g.opts.Layout.Router()); err != nil {
-		return fmt.Errorf("remove the router's folder: %w", err)
-	}
-	return nil
+	return g.removeRouters(ctx)
 }
 
 // Uninstall takes the guard and all folders off a host on which no service is

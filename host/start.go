@@ -3,11 +3,8 @@ package host
 import (
 	"context"
 	"errors"
-	"fmt"
-	"path/filepath"
 	"time"
 
-	"github.com/go-shipper/shipper/host/acl"
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/host/scm"
 	"github.com/go-shipper/shipper/journal"
@@ -229,65 +226,4 @@ func (s *service) listening(ctx context.Context, slot release.Slot, port int, un
 			return 0, err
 		}
 	}
-}
-
-// needRouter makes sure that the router's service runs. One that runs is left
-// alone: it serves others as well.
-func (s *service) needRouter(ctx context.Context, t rpc.TrafficConfig) error {
-	if t.Router != "embedded" {
-		return nil
-	}
-	return s.g.ensureRouter(ctx, t.DrainTimeout)
-}
-
-const routerService = "shipper-router-a"
-
-// routerAccount has no rights over services.
-const routerAccount = `NT AUTHORITY\LocalService`
-
-func (g *Guard) ensureRouter(ctx context.Context, drain time.Duration) error {
-	g.routerLock <- struct{}{}
-	defer func() { <-g.routerLock }()
-	status, err := g.opts.SCM.Status(ctx, routerService)
-	if err != nil {
-		return err
-	}
-	if status.State == scm.Absent {
-		if err := g.createRouter(ctx, drain); err != nil {
-			return err
-		}
-	}
-	if status.State != scm.Running {
-		if err := g.opts.SCM.Start(ctx, routerService); err != nil {
-			return fmt.Errorf("start the router: %w", err)
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	if err := g.opts.Router.Ready(ctx); err != nil {
-		return fmt.Errorf("wait for the router: %w", err)
-	}
-	return nil
-}
-
-func (g *Guard) createRouter(ctx context.Context, drain time.Duration) error {
-	dir := g.opts.Layout.Router()
-	if err := acl.EnsureRoot(dir, routerAccount); err != nil {
-		return err
-	}
-	err := g.opts.SCM.Ensure(ctx, scm.Spec{
-		Name: routerService, DisplayName: "shipper router",
-		Description: "Serves the public addresses of the services that shipper releases.",
-		Executable:  g.opts.Executable, Args: append([]string{"router"}, g.opts.Args...), Dir: dir,
-		Account: routerAccount, Start: scm.Auto, Recovery: []time.Duration{time.Second, time.Second, 5 * time.Second},
-		ResetPeriod: time.Hour, StopTimeout: drain + 10*time.Second, PreshutdownTimeout: drain + 10*time.Second,
-	})
-	if err != nil {
-		return err
-	}
-	// To the service alone: half of Windows runs under the router's account.
-	if err := acl.Grant(dir, `NT SERVICE\`+routerService, acl.Modify); err != nil {
-		return err
-	}
-	return acl.Grant(filepath.Dir(g.opts.Executable), routerAccount, acl.Read)
 }

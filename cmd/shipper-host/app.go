@@ -49,7 +49,7 @@ func verbs() map[string]verb {
 		"version":     {"", 0, 0, "the version and digest of this program", version},
 		"serve":       {"", 0, 0, "connect a controller with the guard (started by it)", serve},
 		"guard":       {"", 0, 0, "the guard's service", guard},
-		"router":      {"", 0, 0, "the router's service", routerService},
+		"router":      {"restart|upgrade|status", 0, 1, "let another router take over, without losing a connection", routerVerb},
 		"wrap":        {"--config FILE", 0, 0, "a console program's service", wrap},
 	}
 }
@@ -61,6 +61,9 @@ const usage = `shipper-host is shipper on a Windows host. At its console, withou
   shipper-host freeze NAME [MESSAGE]    refuse new releases until thawed
   shipper-host thaw NAME                allow releases again
   shipper-host forget-keys NAME         let the next deploy bring the keys that releases must be signed by
+  shipper-host router restart           let another router take over, without losing a connection
+  shipper-host router upgrade           the same, by the newest helper that is here
+  shipper-host router status            which router serves
   shipper-host uninstall                take the guard off a host without services
   shipper-host version                  the version and digest of this program
 

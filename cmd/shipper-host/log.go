@@ -18,8 +18,10 @@ const (
 	logKeep  = 3
 )
 
-func guardLog(l host.Layout) string  { return filepath.Join(l.Guard(), "guard.log") }
-func routerLog(l host.Layout) string { return filepath.Join(l.Router(), "router.log") }
+func guardLog(l host.Layout) string { return filepath.Join(l.Guard(), "guard.log") }
+func routerLog(l host.Layout, name string) string {
+	return filepath.Join(l.Router(), "router-"+name+".log")
+}
 
 // serviceLog is the log of a service of ours, and where its crash is written.
 type serviceLog struct {

@@ -58,6 +58,13 @@ type View struct {
 	Problem  string `json:"problem,omitempty"` // why the public address is not served
 }
 
+// Self is the router that serves.
+type Self struct {
+	Name      string `json:"name"` // as Options named it
+	PID       int    `json:"pid"`
+	Finishing bool   `json:"finishing,omitempty"` // the router before it still has requests in flight
+}
+
 // Counters are what a service's slots answered since Epoch.
 type Counters struct {
 	Epoch string                            `json:"epoch"`

@@ -61,6 +61,12 @@ func (c *Client) List(ctx context.Context) ([]View, error) {
 	return v, c.call(ctx, http.MethodGet, "/v1/services", nil, nil, &v)
 }
 
+// Self tells which router serves.
+func (c *Client) Self(ctx context.Context) (Self, error) {
+	var v Self
+	return v, c.call(ctx, http.MethodGet, "/v1/router", nil, nil, &v)
+}
+
 // Get reads a route back.
 func (c *Client) Get(ctx context.Context, service string) (View, error) {
 	var v View

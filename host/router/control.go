@@ -107,6 +107,9 @@ func (c *controller) routes() http.Handler {
 	mux.HandleFunc("GET /v1/services", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, c.router.list(), nil)
 	})
+	mux.HandleFunc("GET /v1/router", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, c.router.self(), nil)
+	})
 	mux.HandleFunc("GET /v1/services/{name}", func(w http.ResponseWriter, r *http.Request) {
 		v, err := c.router.get(r.PathValue("name"))
 		answer(w, v, err)

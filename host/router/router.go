@@ -24,6 +24,7 @@ const (
 
 // Options of a router. Only Dir is needed.
 type Options struct {
+	Name string           // among the routers of a folder; what Self tells
 	Dir  string           // of state and control.json; exists, and is protected by the caller
 	Log  *slog.Logger     // default: slog.Default()
 	Now  func() time.Time // default: time.Now; monotonic, leases are timed by it

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -330,4 +331,8 @@ func (r *Router) mirror(s *service) {
 		c := s.carry()
 		r.elder.tell(message{Follow: &c})
 	}
+}
+
+func (r *Router) self() Self {
+	return Self{Name: r.env.Name, PID: os.Getpid(), Finishing: !r.elderNow().isGone()}
 }

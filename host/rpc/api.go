@@ -44,6 +44,7 @@ const (
 	MethodForgetKeys     = "service.forgetKeys" // ForgetKeys → none (break-glass: the next deploy brings the trusted keys)
 	MethodPrune          = "service.prune"      // Prune → PruneReply
 	MethodRemove         = "service.remove"     // Remove → none
+	MethodRouter         = "router.change"      // ChangeRouter → RouterState
 )
 
 // Codes of errors that callers decide on.
@@ -357,6 +358,34 @@ type PruneReply struct {
 // Remove takes a service off the host without a trace.
 type Remove struct {
 	Fenced
+}
+
+// What ChangeRouter does.
+const (
+	RouterLook    = "look"
+	RouterRestart = "restart" // the same program takes over from itself
+	RouterUpgrade = "upgrade" // the newest program that is here does, if it is newer
+)
+
+// ChangeRouter lets another router take over from the one that serves all
+// services of the host, without losing a connection.
+type ChangeRouter struct {
+	Do string `json:"do"`
+	By string `json:"by"`
+	// Helper and Version are what the caller brought, and of which version it
+	// is itself: how the host learns what is newer. May be empty.
+	Helper  release.Digest `json:"helper,omitempty"`
+	Version string         `json:"version,omitempty"`
+}
+
+// RouterState is the router that serves.
+type RouterState struct {
+	Service   string         `json:"service"`
+	PID       int            `json:"pid"`
+	Helper    release.Digest `json:"helper"`              // what it runs
+	Version   string         `json:"version,omitempty"`   // if any controller told
+	Finishing bool           `json:"finishing,omitempty"` // the one before still has requests
+	Changed   bool           `json:"changed,omitempty"`   // by this call
 }
 
 // ServiceStatus is all a host knows about a service.

@@ -150,6 +150,11 @@ func (c *Client) Prune(ctx context.Context, p Prune) (PruneReply, error) {
 	return call[PruneReply](ctx, c, MethodPrune, p)
 }
 
+// ChangeRouter lets another router take over.
+func (c *Client) ChangeRouter(ctx context.Context, p ChangeRouter) (RouterState, error) {
+	return call[RouterState](ctx, c, MethodRouter, p)
+}
+
 // Remove takes a service off the host.
 func (c *Client) Remove(ctx context.Context, p Remove) error {
 	_, err := call[none](ctx, c, MethodRemove, p)
