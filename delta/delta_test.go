@@ -202,6 +202,20 @@ type failing struct {
 
 func (f failing) ReadAt([]byte, int64) (int, error) { return 0, f.err }
 
+func TestLikenessPrefersTheNearerVersion(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 9))
+	first := program(r, 400_000)
+	second := edit(r, first)
+	third := append(bytes.Clone(second), program(r, 9000)...)
+	far, near, same := Likeness(program(r, 400_000), third), Likeness(second, third), Likeness(third, third)
+	if same != 1 || near >= same || far >= near || near < 0.5 {
+		t.Errorf("a stranger %.2f, the version before %.2f, itself %.2f", far, near, same)
+	}
+	if got := Likeness(nil, nil); got != 0 {
+		t.Errorf("nothing and nothing: %v", got)
+	}
+}
+
 func FuzzReader(f *testing.F) {
 	r := rand.New(rand.NewPCG(5, 5))
 	old := program(r, 9000)

@@ -59,11 +59,21 @@ type HostInfo struct {
 // Push tells what a push cost.
 type Push struct {
 	Files   int     `json:"files"`
-	Sent    int     `json:"sent"`  // files that had to travel
-	Bytes   int64   `json:"bytes"` // size of the release
-	Wire    int64   `json:"wire"`  // payload bytes that travelled
+	Sent    int     `json:"sent"`             // files that had to travel
+	Bytes   int64   `json:"bytes"`            // size of the release
+	Deltas  int     `json:"deltas,omitempty"` // of them as what differs from an older version
+	Wire    int64   `json:"wire"`             // payload bytes that travelled
 	Seconds float64 `json:"seconds"`
 	Install float64 `json:"install,omitempty"` // of the seconds: until the release was assembled and verified
+}
+
+// Delta tells of a file that travels as what differs from an older version.
+type Delta struct {
+	Path    string          `json:"path"`
+	Base    release.Release `json:"base"` // the release of the older version
+	Bytes   int64           `json:"bytes"`
+	Size    int64           `json:"size"` // of the file
+	Seconds float64         `json:"seconds"`
 }
 
 // SlotStarted tells where the new revision runs.

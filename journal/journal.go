@@ -31,6 +31,7 @@ const (
 	TypePromotion    = "promotion"     // Promotion
 	TypeHost         = "host"          // HostInfo: connected, helper installed
 	TypeSession      = "session"       // Note: lock taken, released, lost
+	TypeDelta        = "delta"         // Delta: made once, for all hosts with the same base
 	TypePush         = "push"          // Push
 	TypeStarted      = "slot.started"  // SlotStarted
 	TypeSmoke        = "smoke"         // Smoke

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"path/filepath"
 	"slices"
 
 	"github.com/go-shipper/shipper/host/rpc"
@@ -25,6 +26,7 @@ func (p *Pipeline) bundle(ctx context.Context, req DeployRequest, s *story) (*pa
 			return nil, err
 		}
 	}
+	p.enc.folder = filepath.Dir(path)
 	b, err := packaging.Open(path)
 	if err != nil {
 		return nil, err

@@ -159,6 +159,9 @@ func (d *deployment) pushAll(ctx context.Context, l *lease) error {
 			if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
 				err = cause
 			}
+			if err == nil {
+				d.keep(ctx)
+			}
 			return remoteProblem(err, "push")
 		case ev := <-l.events:
 			switch ev := ev.(type) {
@@ -171,6 +174,20 @@ func (d *deployment) pushAll(ctx context.Context, l *lease) error {
 				}
 				d.early = append(d.early, ev)
 			}
+		}
+	}
+}
+
+// keep puts aside what was pushed; without it the next push takes longer.
+func (d *deployment) keep(ctx context.Context) {
+	for _, h := range d.f {
+		t, err := d.b.Target(h.target())
+		if err == nil {
+			err = d.p.keep(ctx, d.b, t.Files)
+		}
+		if err != nil {
+			d.s.note(journal.TypeLog, "", err.Error())
+			return
 		}
 	}
 }

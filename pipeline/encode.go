@@ -2,34 +2,60 @@ package pipeline
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/packaging"
 	"github.com/go-shipper/shipper/release"
 )
 
-// encodings compresses each content once, however many hosts want it.
+// encodings makes each encoding once, however many hosts want it.
 type encodings struct {
-	mu   sync.Mutex
-	done map[release.Digest]func() ([]byte, error)
+	mu     sync.Mutex
+	done   map[string]func() (any, error)
+	delta  sync.Mutex // held while a delta is made: each takes memory
+	folder string     // where the bundle lies, and perhaps older ones
 }
 
+// once returns what build made for key. What failed is tried again.
+func once[T any](e *encodings, key string, build func() (T, error)) (T, error) {
+	e.mu.Lock()
+	if e.done == nil {
+		e.done = map[string]func() (any, error){}
+	}
+	get := e.done[key]
+	if get == nil {
+		get = sync.OnceValues(func() (any, error) { return build() })
+		e.done[key] = get
+	}
+	e.mu.Unlock()
+	v, err := get()
+	if err != nil {
+		e.forget(key)
+	}
+	out, _ := v.(T)
+	return out, err
+}
+
+func (e *encodings) forget(key string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.done, key)
+}
+
+// encoded gives the bytes of a content that travels whole.
 func (p *Pipeline) encoded(b *packaging.Bundle, d release.Digest) ([]byte, error) {
-	p.enc.mu.Lock()
-	if p.enc.done == nil {
-		p.enc.done = map[release.Digest]func() ([]byte, error){}
-	}
-	once := p.enc.done[d]
-	if once == nil {
-		once = sync.OnceValues(func() ([]byte, error) { return p.encode(b, d) })
-		p.enc.done[d] = once
-	}
-	p.enc.mu.Unlock()
-	return once()
+	return once(&p.enc, string(d), func() ([]byte, error) {
+		if p.Plain {
+			return read(b, d)
+		}
+		return compress(b, d)
+	})
 }
 
 // warm reads the contents of a target while the hosts are being reached; what
@@ -44,25 +70,25 @@ func (p *Pipeline) warm(b *packaging.Bundle, goos, goarch string) {
 	}
 }
 
-// encode gives the bytes that travel for a content.
-func (p *Pipeline) encode(b *packaging.Bundle, d release.Digest) ([]byte, error) {
-	if !p.Plain {
-		return compress(b, d)
+// encoding is the name of what encoded does.
+func (p *Pipeline) encoding() string {
+	if p.Plain {
+		return rpc.EncodingRaw
 	}
+	return rpc.EncodingZstd
+}
+
+func read(b *packaging.Bundle, d release.Digest) ([]byte, error) {
 	r, err := b.Content(d)
 	if err != nil {
 		return nil, fmt.Errorf("read bundle: %w", err)
 	}
 	defer r.Close()
-	return io.ReadAll(r)
-}
-
-// encoding is the name of what encode does.
-func (p *Pipeline) encoding() string {
-	if p.Plain {
-		return ""
+	out, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("read bundle: %w", err)
 	}
-	return "zstd"
+	return out, nil
 }
 
 func compress(b *packaging.Bundle, d release.Digest) ([]byte, error) {
@@ -86,4 +112,25 @@ func compress(b *packaging.Bundle, d release.Digest) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-func bytesFrom(b []byte, offset int64) io.Reader { return bytes.NewReader(b[offset:]) }
+// keep puts what was pushed aside, so that the next release can travel as
+// what differs from it.
+func (p *Pipeline) keep(ctx context.Context, b *packaging.Bundle, files []release.File) error {
+	for _, f := range files {
+		if p.Plain || p.Cache == "" || f.Size < minDelta || f.Size > maxContent || p.cache().has(contentName(f.SHA256)) {
+			continue
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		packed, err := p.encoded(b, f.SHA256)
+		if err == nil {
+			err = p.cache().save(contentName(f.SHA256), packed)
+		}
+		if err != nil {
+			return fmt.Errorf("keep %s for later: %w", f.Path, err)
+		}
+	}
+	return nil
+}
+
+func (p *Pipeline) cache() cache { return cache{dir: p.Cache, limit: cacheLimit} }

@@ -44,6 +44,7 @@ type Pipeline struct {
 	Exit    func(Result, error) int // the exit code that the journal records
 	Plain   bool                    // contents travel as they are, not compressed
 	Shelf   packaging.Shelf         // where bundles lie; nil: the folder that builds go to
+	Cache   string                  // folder of what was pushed before; empty: nothing is kept
 
 	enc encodings
 }

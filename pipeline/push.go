@@ -24,25 +24,16 @@ func (h *host) push(ctx context.Context, run string, b *packaging.Bundle, s *sto
 		return err
 	}
 	began := h.p.Now()
-	told := journal.Push{Files: len(t.Files)}
+	l := &cargo{h: h, run: run, b: b, s: s, files: t.Files, whole: map[release.Digest]bool{}, told: journal.Push{Files: len(t.Files)}}
 	for _, f := range t.Files {
-		told.Bytes += f.Size
+		l.told.Bytes += f.Size
 	}
 	err = h.call(ctx, pushPatience, func(c *rpc.Client) error {
-		missing, err := c.Have(ctx, rpc.Have{Digests: digests(t.Files)})
-		if err != nil {
+		if err := l.put(ctx, c); err != nil {
 			return err
 		}
-		for _, part := range missing.Missing {
-			n, err := h.put(ctx, c, run, b, t.Files, part, s)
-			told.Wire += n
-			if err != nil {
-				return err
-			}
-			told.Sent++
-		}
 		arrived := h.p.Now()
-		defer func() { told.Install = h.p.Now().Sub(arrived).Seconds() }()
+		defer func() { l.told.Install = h.p.Now().Sub(arrived).Seconds() }()
 		install, err := h.install(run, b, t)
 		if err != nil {
 			return err
@@ -52,32 +43,9 @@ func (h *host) push(ctx context.Context, run string, b *packaging.Bundle, s *sto
 	if err != nil {
 		return fmt.Errorf("push %s: %w", b.Release(), err)
 	}
-	told.Seconds = h.p.Now().Sub(began).Seconds()
-	s.tell(journal.TypePush, h.Name, told)
+	l.told.Seconds = h.p.Now().Sub(began).Seconds()
+	s.tell(journal.TypePush, h.Name, l.told)
 	return nil
-}
-
-// put sends one content, compressed once for all hosts, and returns how many
-// bytes travelled.
-func (h *host) put(ctx context.Context, c *rpc.Client, run string, b *packaging.Bundle, files []release.File, part rpc.Partial, s *story) (int64, error) {
-	size := sizeOf(files, part.Digest)
-	enc, err := h.p.encoded(b, part.Digest)
-	if err != nil {
-		return 0, err
-	}
-	offset := part.Have
-	if offset > int64(len(enc)) {
-		offset = 0
-	}
-	body := &counted{r: bytesFrom(enc, offset), tick: func(n int64) {
-		s.tell(journal.TypeProgress, h.Name, journal.Progress{What: "push", Done: offset + n, Total: int64(len(enc))})
-	}}
-	defer h.widen(ctx, c, int64(len(enc))-offset)()
-	_, err = c.Put(ctx, rpc.Put{
-		Service: h.p.Target.Service.Name, Run: run, Fence: h.fence,
-		Digest: part.Digest, Size: size, Encoded: int64(len(enc)), Encoding: h.p.encoding(), Offset: offset,
-	}, body)
-	return body.n, err
 }
 
 // target is what the host runs: Windows, except where the runner is the host.
@@ -100,13 +68,14 @@ func digests(files []release.File) []release.Digest {
 	return out
 }
 
-func sizeOf(files []release.File, d release.Digest) int64 {
+func paths(files []release.File) []string {
+	var out []string
 	for _, f := range files {
-		if f.SHA256 == d {
-			return f.Size
+		if f.Size >= minDelta {
+			out = append(out, f.Path)
 		}
 	}
-	return 0
+	return out
 }
 
 // counted tells how far a reader got, at most once per progressStep bytes.

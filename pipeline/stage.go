@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"path/filepath"
 
 	"github.com/go-shipper/shipper/packaging"
 	"github.com/go-shipper/shipper/release"
@@ -12,6 +13,7 @@ import (
 // installed, and starts nothing: a deploy of it finds everything there.
 func (p *Pipeline) Push(ctx context.Context, path string) (Result, error) {
 	s := newStory(newRun(p.Now()), p.Now, p.Emit)
+	p.enc.folder = filepath.Dir(path)
 	b, err := packaging.Open(path)
 	if err != nil {
 		return Result{State: rollout.Failed, Run: s.run}, err

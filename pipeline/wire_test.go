@@ -9,7 +9,6 @@ import (
 	"github.com/go-shipper/shipper/journal"
 	"github.com/go-shipper/shipper/packaging"
 	"github.com/go-shipper/shipper/problem"
-	"github.com/go-shipper/shipper/release"
 	"github.com/go-shipper/shipper/rollout"
 )
 
@@ -127,10 +126,10 @@ func (b *bed) pushAfter(p *Pipeline, path, kind string) {
 		b.t.Fatal(err)
 	}
 	b.t.Cleanup(func() { open.Close() })
-	p.enc.done = map[release.Digest]func() ([]byte, error){}
+	p.enc.done = map[string]func() (any, error){}
 	for _, target := range open.Manifest.Targets {
 		for _, f := range target.Files {
-			p.enc.done[f.SHA256] = func() ([]byte, error) {
+			p.enc.done[string(f.SHA256)] = func() (any, error) {
 				b.until(kind)
 				return compress(open, f.SHA256)
 			}

@@ -48,6 +48,8 @@ func (s *story) line(r journal.Record) (said, bool) {
 		return shelved(decode[journal.Shelved](r)), true
 	case journal.TypePromotion:
 		return promoted(decode[journal.Promotion](r)), true
+	case journal.TypeDelta:
+		return differs(decode[journal.Delta](r)), true
 	case journal.TypePush:
 		return pushed(decode[journal.Push](r)), true
 	case journal.TypeStarted:
@@ -165,6 +167,11 @@ func pushed(d journal.Push) said {
 		text += fmt.Sprintf(" (%s unpacked)", bytes(d.Bytes))
 	}
 	return said{"push", text, plain}
+}
+
+func differs(d journal.Delta) said {
+	return said{"delta", fmt.Sprintf("%s: %s of %s differ from %s, found in %s",
+		d.Path, bytes(d.Bytes), bytes(d.Size), name(d.Base), span(seconds(d.Seconds))), plain}
 }
 
 func started(d journal.SlotStarted) said {

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"io"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -62,9 +64,18 @@ func (p *program) pipeline(c *cli.Context) (verbs, error) {
 func (p *program) over(t config.Target) *pipeline.Pipeline {
 	return &pipeline.Pipeline{
 		Target: t, Shelf: shelf.Later(t.Bundles, t.Build.Dist), Dial: dialer(t.Transport), Bridge: pipeline.Bootstrap(t, helperFinder(t.Bootstrap.Helper)), Leave: pipeline.Leave(t),
-		Emit: p.told.emit, Version: own().Version, Owner: owner(), Address: address(), Now: time.Now,
+		Emit: p.told.emit, Version: own().Version, Owner: owner(), Address: address(), Now: time.Now, Cache: cacheFolder(),
 		Exit: func(r pipeline.Result, err error) int { return exitCode(p.verb, r.State, err) },
 	}
+}
+
+// cacheFolder is where what was pushed is kept; a user without a cache has none.
+func cacheFolder() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "shipper", "pushed")
 }
 
 // simple wraps the verbs that need a pipeline and nothing else.

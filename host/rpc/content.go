@@ -33,10 +33,10 @@ type Partial struct {
 // Base is a large file of an installed release. Its digest is of the bytes
 // that lie there: the host has just read them.
 type Base struct {
-	Digest  release.Digest `json:"digest"`
-	Size    int64          `json:"size"`
-	Path    string         `json:"path"`
-	Version string         `json:"version"` // of the release
+	Digest  release.Digest  `json:"digest"`
+	Size    int64           `json:"size"`
+	Path    string          `json:"path"`
+	Release release.Release `json:"release"` // the one that it belongs to
 }
 
 // Encodings of what travels.

@@ -66,7 +66,7 @@ func collect(installed []Manifest, fits func(release.File) bool) []offer {
 		for _, f := range m.Files {
 			if f.Size >= minBase && fits(f) && !seen[f.SHA256] {
 				seen[f.SHA256] = true
-				out = append(out, offer{rpc.Base{Digest: f.SHA256, Size: f.Size, Path: f.Path, Version: m.Release.Version}, m.Release.Dir()})
+				out = append(out, offer{rpc.Base{Digest: f.SHA256, Size: f.Size, Path: f.Path, Release: m.Release}, m.Release.Dir()})
 			}
 		}
 	}
