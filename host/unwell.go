@@ -22,5 +22,8 @@ func unwell(v router.View) (notes []string) {
 	if v.Out[v.Canary] == "" && v.Effective < v.Weight {
 		notes = append(notes, fmt.Sprintf("slot %s warms up: %s of its %s now", v.Canary, v.Effective, v.Weight))
 	}
+	if v.MetricsProblem != "" {
+		notes = append(notes, "the metrics are not served: "+v.MetricsProblem)
+	}
 	return notes
 }

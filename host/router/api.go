@@ -54,8 +54,10 @@ type View struct {
 	Effective release.Weight          `json:"effective"`
 	Out       map[release.Slot]string `json:"out,omitempty"` // why a slot with a role is unhealthy
 	// FailOpen: stable is unhealthy, and gets its requests all the same.
-	FailOpen bool   `json:"failOpen,omitempty"`
-	Problem  string `json:"problem,omitempty"` // why the public address is not served
+	FailOpen bool `json:"failOpen,omitempty"`
+	// MetricsProblem says why the address for metrics is not served.
+	MetricsProblem string `json:"metricsProblem,omitempty"`
+	Problem        string `json:"problem,omitempty"` // why the public address is not served
 }
 
 // Self is the router that serves.

@@ -56,6 +56,7 @@ func (r *Router) take(s *service, route Route, f *front) {
 	}
 	s.apply(route, r.nextGeneration())
 	r.mirror(s)
+	r.keepMetrics()
 	if f != nil {
 		r.open(f)
 	} else {
@@ -94,6 +95,7 @@ func (r *Router) forget(name string, match uint64) (*service, *front, error) {
 		return nil, nil, err
 	}
 	delete(r.services, name)
+	r.keepMetrics()
 	r.elder.tell(message{Forget: name})
 	return s, r.rewire(s.table.Load().route.Listen), nil
 }

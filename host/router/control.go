@@ -114,6 +114,9 @@ func (c *controller) routes() http.Handler {
 		v, err := c.router.get(r.PathValue("name"))
 		answer(w, v, err)
 	})
+	mux.HandleFunc("GET /v1/metrics", func(w http.ResponseWriter, _ *http.Request) {
+		c.router.scrape(w, func(View) bool { return true })
+	})
 	mux.HandleFunc("GET /v1/services/{name}/counters", func(w http.ResponseWriter, r *http.Request) {
 		v, err := c.router.count(r.PathValue("name"))
 		answer(w, v, err)

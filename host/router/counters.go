@@ -69,6 +69,7 @@ type counters struct {
 	diverted                            atomic.Int64 // to stable, while the slot was out of use
 	clients, clientErrors               atomic.Int64
 	units, unitErrors, unit4xx, share   atomic.Int64
+	took                                atomic.Int64 // nanoseconds, of all latencies
 	grpc                                [17]atomic.Int64
 	latency                             [release.LatencyBuckets]atomic.Int64
 }
@@ -93,6 +94,7 @@ func (c *counters) add(a ending) {
 	// A refused connect or a client's impatience says nothing about speed.
 	if a.outcome != failedConnect && a.outcome != canceled {
 		c.latency[release.LatencyBucket(a.took)].Add(1)
+		c.took.Add(int64(a.took))
 	}
 }
 
@@ -116,8 +118,8 @@ func (c *counters) snapshot() rpc.SlotCounters {
 		Aborted: c.aborted.Load(), Canceled: c.canceled.Load(),
 		Inflight: c.inflight.Load(), Bytes: c.bytes.Load(),
 		Fallback: c.fallback.Load(), Diverted: c.diverted.Load(),
-		ClientErrors: c.clientErrors.Load(),
-		GRPC:         filled(c.grpc[:]), Latency: filled(c.latency[:]),
+		ClientErrors: c.clientErrors.Load(), Took: c.took.Load(),
+		GRPC: filled(c.grpc[:]), Latency: filled(c.latency[:]),
 		Units: rpc.Units{Errors: c.unitErrors.Load(), Status4xx: c.unit4xx.Load()},
 	}
 	s.Clients, s.Units.All, s.Units.Share = c.clients.Load(), c.units.Load(), c.share.Load()

@@ -52,6 +52,7 @@ type Router struct {
 	mu         sync.Mutex // held by changes; the data path takes no lock
 	services   map[string]*service
 	fronts     map[string]*front // by their addresses
+	metrics    map[string]*metricsFront
 	generation uint64
 	closed     bool
 	passing    bool            // another router takes over, or did: nothing is changed here
@@ -94,6 +95,7 @@ func New(o Options) *Router {
 		store:    store{o.Dir, o.Log},
 		services: map[string]*service{},
 		fronts:   map[string]*front{},
+		metrics:  map[string]*metricsFront{},
 		left:     make(chan struct{}),
 		// Higher than any generation of an earlier start, so that nobody's
 		// memory of one matches by chance.
@@ -123,7 +125,9 @@ func (r *Router) Run(ctx context.Context) error {
 		}
 		return fmt.Errorf("start router: %w", err)
 	}
-	if r.keepBound() {
+	followed := r.keepBound()
+	r.endMetrics()
+	if followed {
 		r.leave()
 		r.control.close(false)
 		return nil
@@ -169,6 +173,7 @@ func (r *Router) keepBound() (followed bool) {
 func (r *Router) bindMissing() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.keepMetrics()
 	for _, s := range r.services {
 		listen := s.table.Load().route.Listen
 		if r.fronts[listen] != nil || r.closed || r.passing {

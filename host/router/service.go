@@ -44,6 +44,8 @@ type service struct {
 	ready     chan struct{} // closed when stable may be asked
 	readyOnce sync.Once
 
+	metricsProblem string // why its metrics are not served; Router.mu guards it
+
 	problem string // why its address is not bound; Router.mu guards it
 }
 

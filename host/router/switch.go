@@ -70,7 +70,7 @@ func (s *service) view() View {
 	v := View{
 		Route: t.route, Generation: t.generation, Epoch: s.epoch,
 		Expired: t.expired(now), Inflight: map[release.Slot]int64{}, Out: map[release.Slot]string{},
-		Ready: s.isReady(), Problem: s.problem,
+		Ready: s.isReady(), Problem: s.problem, MetricsProblem: s.metricsProblem,
 	}
 	switch {
 	case v.Expired:

@@ -17,6 +17,7 @@ type SlotCounters struct {
 	GRPC []int64 `json:"grpc,omitempty"`
 	// Latency counts requests by duration; bucket i ends at Bound(i).
 	Latency []int64 `json:"latency"`
+	Took    int64   `json:"took,omitempty"` // nanoseconds, all of Latency together
 	Units   Units   `json:"units,omitzero"`
 	// Clients and ClientErrors count a client once in ten seconds, whatever it
 	// asked: they tell twenty errors of one client from those of twenty.
