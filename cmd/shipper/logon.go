@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -50,6 +51,7 @@ func kerberosFiles(t config.Transport, c *winrm.Credentials) (err error) {
 	case t.Password != "":
 	case t.Keytab != "":
 		c.Keytab, err = secretFile(t.Keytab, "transport.keytab")
+	case t.CCache == "" && runtime.GOOS == "windows": // Windows keeps the tickets itself
 	default:
 		path := t.CCache
 		if path == "" {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-shipper/shipper/transport/winrm/internal/krb5"
 	"github.com/go-shipper/shipper/transport/winrm/internal/ntlm"
+	"github.com/go-shipper/shipper/transport/winrm/internal/sspi"
 )
 
 var (
@@ -40,7 +41,12 @@ func (c *client) logon(ctx context.Context, l *link, creds Credentials) error {
 		case AuthCertificate:
 			l.basic = schemeMutual
 			return l.prove(ctx, "")
+		case AuthSSPI:
+			return l.current(ctx, sspi.Negotiate, c.cfg.service())
 		case AuthKerberos:
+			if creds.none() && sspi.Available {
+				return l.current(ctx, sspi.Kerberos, c.cfg.service())
+			}
 			login, err := c.cfg.Logons.kerberos(id, creds)
 			if err != nil {
 				return err
@@ -58,8 +64,8 @@ func (l *link) prove(ctx context.Context, scheme string) error {
 	if err != nil {
 		return err
 	}
-	if a.status == http.StatusUnauthorized && scheme != "" && !offersScheme(a.header.Values("WWW-Authenticate"), scheme) {
-		return fmt.Errorf("%w %s", errNoScheme, scheme)
+	if a.status == http.StatusUnauthorized && scheme != "" {
+		return refusedOffers(a, scheme)
 	}
 	return letIn(a)
 }
@@ -82,6 +88,14 @@ func (l *link) binding() []byte {
 		return nil
 	}
 	return ntlm.ChannelBinding(l.cert.PeerCertificates[0])
+}
+
+// channel is what binding is made of.
+func (l *link) channel() []byte {
+	if l.cert == nil {
+		return nil
+	}
+	return ntlm.Channel(l.cert.PeerCertificates[0])
 }
 
 // ntlm is the NTLM handshake. Inside TLS it is bound to the host's
@@ -111,7 +125,7 @@ func (l *link) ntlm(ctx context.Context, creds Credentials) error {
 		return err
 	}
 	if session != nil {
-		l.seals = &seals{sealer: session, protocol: protocolNegotiate}
+		l.seals = &seals{sealer: steady{session}, protocol: protocolNegotiate}
 	}
 	return nil
 }
@@ -147,9 +161,7 @@ func (l *link) ticket(ctx context.Context, login *krb5.Login, service, scheme st
 			_, err := i.Finish(token) // what the host says is wrong
 			return a, err
 		}
-		if !offersScheme(a.header.Values("WWW-Authenticate"), scheme) {
-			return a, fmt.Errorf("%w %s", errNoScheme, scheme)
-		}
+		return a, refusedOffers(a, scheme)
 	}
 	if err := letIn(a); err != nil {
 		return a, err
@@ -159,9 +171,18 @@ func (l *link) ticket(ctx context.Context, login *krb5.Login, service, scheme st
 	}
 	session, err := i.Finish(token)
 	if err == nil && l.cert == nil {
-		l.seals = &seals{sealer: session, protocol: protocols[scheme]}
+		l.seals = &seals{sealer: steady{session}, protocol: protocols[scheme]}
 	}
 	return a, err
+}
+
+// refusedOffers tells a host that refused us from one that does not know the
+// scheme.
+func refusedOffers(a *answer, scheme string) error {
+	if offersScheme(a.header.Values("WWW-Authenticate"), scheme) {
+		return errRefused
+	}
+	return fmt.Errorf("%w %s", errNoScheme, scheme)
 }
 
 func (l *link) postToken(ctx context.Context, scheme string, token []byte) (*answer, error) {

@@ -69,14 +69,16 @@ func BenchmarkSeal(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	sealed := &seals{sealer: session, protocol: protocolNegotiate}
+	sealed := &seals{sealer: steady{session}, protocol: protocolNegotiate}
 	data := make([]byte, build.maxSend())
 	b.SetBytes(int64(len(data)))
 	var plain []byte
 	for b.Loop() {
 		m := build.send(plain, "S", "C", data, false)
 		plain = m.body
-		sealed.seal(plain)
+		if _, err := sealed.seal(plain); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

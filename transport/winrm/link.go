@@ -25,6 +25,7 @@ type link struct {
 	reader   *bufio.Reader // of incoming
 	cert     *tls.ConnectionState
 	seals    *seals        // nil inside TLS
+	logoff   func()        // frees what a logon keeps; nil: nothing
 	basic    string        // Authorization of every request, or empty
 	delay    time.Duration // of connecting
 	over     bool          // the host said that it closes the connection
@@ -73,7 +74,12 @@ func dialLink(ctx context.Context, cfg Config) (*link, error) {
 	return l, nil
 }
 
-func (l *link) close() { l.conn.Close() }
+func (l *link) close() {
+	l.conn.Close()
+	if l.logoff != nil {
+		l.logoff()
+	}
+}
 
 // rest watches the idle link for its end.
 func (l *link) rest() {
@@ -98,7 +104,11 @@ func (l *link) wake() bool {
 func (l *link) exchange(ctx context.Context, m message) (*body, error) {
 	kind, payload := plainType, m.body
 	if l.seals != nil {
-		kind, payload = fmt.Sprintf(sealedType, l.seals.protocol), l.seals.seal(m.body)
+		sealed, err := l.seals.seal(m.body)
+		if err != nil {
+			return nil, &linkError{err: err}
+		}
+		kind, payload = fmt.Sprintf(sealedType, l.seals.protocol), sealed
 	}
 	a, err := l.post(ctx, http.Header{"Content-Type": {kind}}, payload)
 	if err != nil {

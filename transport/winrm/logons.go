@@ -34,6 +34,9 @@ func (c Credentials) id(auth string) [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
+// none means that somebody has logged on already, by other means.
+func (c Credentials) none() bool { return c.Password == "" && c.Keytab == nil && c.CCache == nil }
+
 const maxRefusals = 2 // of the same credentials, before they are left alone
 
 // Logons is what all connections of a run know about its credentials: wrong

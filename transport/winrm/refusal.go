@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-shipper/shipper/transport"
 	"github.com/go-shipper/shipper/transport/winrm/internal/krb5"
+	"github.com/go-shipper/shipper/transport/winrm/internal/sspi"
 )
 
 // Hints about logons: the exact thing to do.
@@ -24,6 +25,8 @@ const (
 	hintMutual           = "somebody else answers for the host: check its address and what is on the way"
 	hintNoKerberos       = "allow Kerberos on the host: winrm set winrm/config/service/auth @{Kerberos=\"true\"}"
 	hintCertificateUser  = "map the certificate to an account on the host: winrm create winrm/config/service/certmapping, and winrm set winrm/config/service/auth @{Certificate=\"true\"}"
+	hintSSPI             = "set transport.auth to kerberos or ntlm: sspi is the logon of Windows"
+	hintNoLogon          = "log on to the domain with an account that the host knows, or set transport.user and transport.password"
 	hintNotAgain         = "mend the credentials; they are not tried again in this run, so that the account is not locked out"
 	hintCredentials      = "the references of transport.user, transport.password and the like are read before every logon: set the variable, or mend the file"
 )
@@ -93,7 +96,9 @@ func (c *client) logonHint(err error) string {
 		return hintCache
 	case errors.Is(err, krb5.ErrWeak):
 		return hintAES
-	case errors.Is(err, krb5.ErrMutual):
+	case errors.Is(err, sspi.ErrNoLogon):
+		return hintNoLogon
+	case errors.Is(err, krb5.ErrMutual), errors.Is(err, sspi.ErrWeak):
 		return hintMutual
 	case errors.Is(err, errRefused):
 		return map[string]string{AuthKerberos: hintTicketRefused, AuthCertificate: hintCertificateUser}[c.cfg.Auth]

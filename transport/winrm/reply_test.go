@@ -154,7 +154,7 @@ func TestReceived(t *testing.T) {
 }
 
 func TestOnlySealedAnswersAreBelieved(t *testing.T) {
-	l := &link{seals: &seals{sealer: &ntlm.Session{}, protocol: protocolNegotiate}}
+	l := &link{seals: &seals{sealer: steady{&ntlm.Session{}}, protocol: protocolNegotiate}}
 	a := &answer{status: 200, header: map[string][]string{"Content-Type": {plainType}}, body: envelope("")}
 	if _, err := l.plain(a); !errors.Is(err, errNotSealed) {
 		t.Errorf("error %v", err)

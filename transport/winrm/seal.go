@@ -31,12 +31,24 @@ var protocols = map[string]string{schemeKerberos: protocolKerberos, schemeNegoti
 // sealer protects the messages of one connection, in order. After an error
 // it is void.
 type sealer interface {
-	// Seal appends the signature and the cipher text of plain to dst.
-	Seal(dst, plain []byte) []byte
+	// Seal appends the signature and the cipher text of plain to dst, and
+	// tells the length of the signature.
+	Seal(dst, plain []byte) ([]byte, int, error)
 	// Open gives the plain text of a message, in the message's memory.
 	Open(signature, sealed []byte) ([]byte, error)
-	// SignatureSize is the size of our signatures, in bytes.
+}
+
+// session is a sealer of our own, which cannot fail to seal.
+type session interface {
+	Seal(dst, plain []byte) []byte
 	SignatureSize() int
+	Open(signature, sealed []byte) ([]byte, error)
+}
+
+type steady struct{ session }
+
+func (s steady) Seal(dst, plain []byte) ([]byte, int, error) {
+	return s.session.Seal(dst, plain), s.SignatureSize(), nil
 }
 
 // seals is how a connection protects its messages.
@@ -50,12 +62,17 @@ var errSealed = errors.New("malformed sealed message")
 
 // seal wraps a copy of plain: the request may have to be sent again. The
 // result is good until the next one.
-func (s *seals) seal(plain []byte) []byte {
+func (s *seals) seal(plain []byte) ([]byte, error) {
 	out := room(s.buf, len(plain)+len(sealedHead)+len(sealedTail)+256)
 	out = fmt.Appendf(out, sealedHead, s.protocol, len(plain))
-	out = binary.LittleEndian.AppendUint32(out, uint32(s.SignatureSize()))
-	s.buf = append(s.Seal(out, plain), sealedTail...)
-	return s.buf
+	at := len(out)
+	out, n, err := s.Seal(append(out, 0, 0, 0, 0), plain)
+	if err != nil {
+		return nil, err
+	}
+	binary.LittleEndian.PutUint32(out[at:], uint32(n))
+	s.buf = append(out, sealedTail...)
+	return s.buf, nil
 }
 
 // open gives the plain text of a sealed message, in the message's memory.

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/go-shipper/shipper/transport"
+	"github.com/go-shipper/shipper/transport/winrm/internal/sspi"
 )
 
 // Values of Config.Auth.
@@ -27,6 +28,7 @@ const (
 	AuthKerberos    = "kerberos"
 	AuthBasic       = "basic"       // over HTTPS only
 	AuthCertificate = "certificate" // over HTTPS only
+	AuthSSPI        = "sspi"        // as the user who runs us, on Windows only
 )
 
 // Config says how to reach a host. Zero values mean the defaults.
@@ -134,8 +136,10 @@ func (c Config) check() error {
 	switch {
 	case c.Address == "":
 		return &transport.Error{Kind: transport.Unreachable, Host: c.Host, Phase: "dial", Err: errors.New("no address")}
-	case !slices.Contains([]string{AuthNTLM, AuthKerberos, AuthBasic, AuthCertificate}, c.Auth):
-		return fail("set transport.auth to ntlm, kerberos, basic or certificate", fmt.Sprintf("unknown authentication %q", c.Auth))
+	case !slices.Contains([]string{AuthNTLM, AuthKerberos, AuthBasic, AuthCertificate, AuthSSPI}, c.Auth):
+		return fail("set transport.auth to ntlm, kerberos, basic, certificate or sspi", fmt.Sprintf("unknown authentication %q", c.Auth))
+	case c.Auth == AuthSSPI && !sspi.Available:
+		return fail(hintSSPI, sspi.ErrUnavailable.Error())
 	case c.Auth == AuthBasic && !c.HTTPS:
 		return fail(hintPlainBasic, "Basic without HTTPS")
 	case c.Auth == AuthCertificate && !c.HTTPS:

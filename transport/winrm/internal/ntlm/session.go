@@ -97,10 +97,15 @@ func (d *direction) sign(sum []byte) []byte {
 	return sig
 }
 
-// ChannelBinding is the attribute that ties a logon to the TLS connection
-// with this server certificate (RFC 5929 tls-server-end-point).
+// Channel names the TLS connection by its server certificate (RFC 5929
+// tls-server-end-point).
+func Channel(cert *x509.Certificate) []byte {
+	return append([]byte("tls-server-end-point:"), endpointHash(cert)...)
+}
+
+// ChannelBinding is the attribute that ties a logon to the TLS connection.
 func ChannelBinding(cert *x509.Certificate) []byte {
-	data := append([]byte("tls-server-end-point:"), endpointHash(cert)...)
+	data := Channel(cert)
 	b := make([]byte, 16) // no initiator and no acceptor address
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(data)))
 	sum := md5.Sum(append(b, data...))
