@@ -13,9 +13,9 @@ const (
 	wantReplay    = 0x4
 	wantSequence  = 0x8
 	wantSealing   = 0x10
-	allocate      = 0x100
 	wantIntegrity = 0x10000
 
+	maxToken       = 64 << 10 // bytes, the largest that Windows makes
 	outbound       = 2
 	nativeData     = 0x10
 	querySizes     = 0
@@ -37,7 +37,6 @@ var (
 	procDecrypt    = secur32.NewProc("DecryptMessage")
 	procDelete     = secur32.NewProc("DeleteSecurityContext")
 	procRelease    = secur32.NewProc("FreeCredentialsHandle")
-	procFree       = secur32.NewProc("FreeContextBuffer")
 )
 
 type handle struct{ lower, upper uintptr }

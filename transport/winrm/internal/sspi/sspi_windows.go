@@ -33,7 +33,7 @@ func New(name, service string, seal bool, channel []byte) (*Context, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Context{target: target, want: wantIntegrity | wantReplay | wantSequence | allocate}
+	c := &Context{target: target, want: wantIntegrity | wantReplay | wantSequence}
 	if name == Kerberos {
 		c.want |= wantMutual
 	}
@@ -55,7 +55,7 @@ func New(name, service string, seal bool, channel []byte) (*Context, error) {
 // done says that the host has proved what it must.
 func (c *Context) Step(answer []byte) (token []byte, done bool, err error) {
 	in := c.input(answer)
-	out := []buffer{{kind: bufferToken}}
+	out := []buffer{bufferOf(bufferToken, make([]byte, maxToken))}
 	var attributes uint32
 	var expiry windows.Filetime
 	var existing *handle
@@ -68,10 +68,7 @@ func (c *Context) Step(answer []byte) (token []byte, done bool, err error) {
 		return nil, false, fmt.Errorf("%w: %w", ErrNoLogon, reason(status))
 	}
 	c.begun = true
-	if out[0].data != nil {
-		token = append([]byte(nil), unsafe.Slice(out[0].data, out[0].size)...)
-		_, _, _ = procFree.Call(uintptr(unsafe.Pointer(out[0].data))) // what fails to be freed is lost
-	}
+	token = unsafe.Slice(out[0].data, out[0].size)
 	if uint32(status) == continueNeeded {
 		return token, false, nil
 	}
