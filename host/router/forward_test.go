@@ -307,7 +307,7 @@ func TestEachFailureHasItsCounter(t *testing.T) {
 			t.Errorf("after %s: %d latencies of %d requests", c.path, sum, got.Requests)
 		}
 		got.Latency, got.Bytes, got.Inflight = nil, 0, 0
-		got.Clients, got.ClientErrors = 0, 0 // counted a moment later
+		got.Took, got.Clients, got.ClientErrors = 0, 0, 0 // the latter are counted a moment later
 		if fmt.Sprint(got) != fmt.Sprint(c.want) {
 			t.Errorf("after %s: %+v, want %+v", c.path, got, c.want)
 		}
