@@ -163,7 +163,9 @@ func pushed(d journal.Push) said {
 	if r := rate(d.Wire, d.Seconds); r != "" {
 		text += ", " + r
 	}
-	if d.Bytes > d.Wire {
+	if d.Deltas > 0 {
+		text += fmt.Sprintf(" (what differs of %s)", bytes(d.Bytes))
+	} else if d.Bytes > d.Wire {
 		text += fmt.Sprintf(" (%s unpacked)", bytes(d.Bytes))
 	}
 	return said{"push", text, plain}
