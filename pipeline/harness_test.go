@@ -50,10 +50,10 @@ var orders = sync.OnceValues(func() (string, error) {
 
 // TestMain lets the test binary stand in for the router's program.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 3 && os.Args[1] == "router" {
+	if len(os.Args) > 4 && os.Args[1] == "router" { // NAME --root ROOT
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 		defer stop()
-		if err := router.New(router.Options{Dir: guard.DefaultLayout(os.Args[3]).Router()}).Run(ctx); err != nil {
+		if err := router.New(router.Options{Name: os.Args[2], Dir: guard.DefaultLayout(os.Args[4]).Router()}).Run(ctx); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
