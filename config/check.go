@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"path"
 	"path/filepath"
@@ -22,6 +23,7 @@ var (
 	nameRule   = regexp.MustCompile(`^[A-Za-z0-9._-]{1,80}$`)
 	deviceRule = regexp.MustCompile(`(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?$`)
 	envRule    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
+	varRule    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	targetRule = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9]+$`)
 )
 
@@ -95,12 +97,13 @@ const nameHint = "use letters, digits and underscores"
 // the registry key of a native service.
 func (c *checker) secrets() {
 	s := c.t.Service
+	known := slices.Sorted(maps.Keys(s.varWords()))
 	for i, arg := range s.Args {
 		if hasRef(arg) {
 			c.problem(fmt.Sprintf("service.args[%d]", i), "put it under service.secrets; every account on the host can read arguments",
 				"`service.args`: a secret must not stand in arguments")
 		}
-		c.template(fmt.Sprintf("service.args[%d]", i), arg)
+		c.template(fmt.Sprintf("service.args[%d]", i), arg, known...)
 	}
 	for name, value := range s.Env {
 		at := dot("service.env", name)
@@ -110,7 +113,16 @@ func (c *checker) secrets() {
 		if hasRef(value) {
 			c.problem(at, "move "+name+" to service.secrets", "`%s`: a secret must not stand in env", at)
 		}
-		c.template(at, value)
+		c.template(at, value, known...)
+	}
+	for name, value := range s.Vars {
+		at := dot("service.vars", name)
+		if !varRule.MatchString(name) {
+			c.problem(at, nameHint, "`service.vars`: %q is no name of a variable", shorten(name))
+		}
+		if hasRef(value) {
+			c.problem(at, "move "+name+" to service.secrets, and write {{.Secrets."+name+"}} in a file", "`%s`: a secret must not stand in vars", at)
+		}
 	}
 	for name, ref := range s.Secrets {
 		at := dot("service.secrets", name)
@@ -148,6 +160,7 @@ func (c *checker) files() {
 		} else {
 			seen[key] = true
 		}
+		c.set(at+".set", f)
 	}
 }
 

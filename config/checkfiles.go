@@ -1,9 +1,10 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"strings"
 
 	"github.com/go-shipper/shipper/release"
 )
@@ -16,9 +17,11 @@ func (t *Target) CheckFiles() error {
 	d := &decoder{at: t.at, problems: &problems}
 	for i, f := range t.Service.Files {
 		at := fmt.Sprintf("service.files[%d].from", i)
-		d.regular(at, f.From)
-		if data, err := os.ReadFile(f.From); f.Template && err == nil {
-			d.template(at, string(data))
+		if d.regular(at, f.From); !f.Rendered() {
+			continue
+		}
+		if _, err := t.Render(f); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			d.problem(at, hintOf(err), "`%s`: %v", at, err)
 		}
 	}
 	if t.Build.Goreleaser != "none" {
@@ -48,9 +51,9 @@ func (t *Target) helperAt(i int) string {
 const mendPath = "paths are relative to the folder of shipper.yaml"
 
 // template refuses words that no host could fill in.
-func (d *decoder) template(path, text string) {
-	if err := release.CheckTemplate(text); err != nil {
-		d.problem(path, "write one of {{"+strings.Join(release.TemplateWords(), "}}, {{")+"}}", "`%s`: %v", path, err)
+func (d *decoder) template(path, text string, more ...string) {
+	if err := release.CheckTemplate(text, more...); err != nil {
+		d.problem(path, wordsHint(more), "`%s`: %v", path, err)
 	}
 }
 

@@ -193,6 +193,13 @@ func (t *Target) completeService() {
 			s.Files[i].To = path.Base(filepath.ToSlash(f.From))
 		}
 	}
+	known := s.varWords()
+	for i, arg := range s.Args {
+		s.Args[i] = release.FillSome("", arg, known)
+	}
+	for name, value := range s.Env {
+		s.Env[name] = release.FillSome("", value, known)
+	}
 	if s.Ports == (Ports{}) && !t.Traffic.shared() { // neighbours would derive the same
 		s.Ports = slotPorts(t.Traffic.Listen)
 	}

@@ -50,6 +50,7 @@ func Parse(path string, data []byte) (*File, error) {
 		f.targets[env] = target(whole, root, env, &problems)
 	}
 	f.checkRequires(&problems)
+	f.checkBundled(&problems)
 	f.settleBuild()
 	return f, problems.err(path)
 }

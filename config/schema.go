@@ -30,6 +30,8 @@ func schemaOf(t reflect.Type, tag reflect.StructTag) object {
 	switch t {
 	case reflect.TypeFor[time.Duration]():
 		return object{"type": "string", "pattern": `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`}
+	case reflect.TypeFor[Values]():
+		return object{"type": "object"}
 	case reflect.TypeFor[Step]():
 		return stepSchema()
 	case reflect.TypeFor[HelperChoice]():

@@ -37,6 +37,15 @@ func (h *HelperChoice) decodeNode(d *decoder, n *yaml.Node, path string) {
 
 const preinstalled = "preinstalled"
 
+// decodeNode keeps a map as it is; what is in it is not shipper's.
+func (v *Values) decodeNode(d *decoder, n *yaml.Node, path string) {
+	if n.Kind != yaml.MappingNode || len(n.Content) == 0 {
+		d.problem(path, "write set: {server: {port: 8080}}", "%s: want a map of keys and values, got %s", name(path), describe(n))
+		return
+	}
+	v.node = n
+}
+
 // decodeNode reads a step: exactly one key, in the short or the long form.
 func (s *Step) decodeNode(d *decoder, n *yaml.Node, path string) {
 	const hint = "write one of {setWeight: 5}, {pause: 30s}, {pause: {}}, {analysis: true}"

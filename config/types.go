@@ -5,6 +5,8 @@ package config
 import (
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/go-shipper/shipper/release"
 )
 
@@ -65,7 +67,8 @@ type Service struct {
 	Binary       string            `yaml:"binary"` // name of the executable, without .exe; default: name
 	Args         []string          `yaml:"args" scalar:"any"`
 	Env          map[string]string `yaml:"env" scalar:"any"`
-	Secrets      map[string]string `yaml:"secrets"` // NAME: ${env:…} | ${file:…}
+	Secrets      map[string]string `yaml:"secrets"`           // NAME: ${env:…} | ${file:…}
+	Vars         map[string]string `yaml:"vars" scalar:"any"` // what {{.Vars.NAME}} stands for
 	Files        []FileRef         `yaml:"files"`
 	Account      string            `yaml:"account"` // empty: the slot's virtual account
 	Dependencies []string          `yaml:"dependencies"`
@@ -77,12 +80,20 @@ type Service struct {
 	Ports        Ports             `yaml:"ports"`
 }
 
-// FileRef is a file that travels beside the executable.
+// FileRef is a file that travels beside the executable, in the bundle; or one
+// that belongs to the revision, if it is a template or values are set in it.
 type FileRef struct {
 	From     string `yaml:"from"`
 	To       string `yaml:"to"` // relative, slashes; default: the name of From
 	Template bool   `yaml:"template"`
+	Set      Values `yaml:"set"` // laid over a JSON, YAML or TOML file
 }
+
+// Rendered reports whether the file belongs to the revision.
+func (f FileRef) Rendered() bool { return f.Template || f.Set.node != nil }
+
+// Values are a map of any values, as they are written.
+type Values struct{ node *yaml.Node }
 
 // Ports are the fixed loopback ports of the slots. Default: the public port
 // plus 10000 and plus 10001.
@@ -350,6 +361,7 @@ type Requires struct {
 type ServiceOverride struct {
 	Args    []string          `yaml:"args" scalar:"any"`
 	Env     map[string]string `yaml:"env" scalar:"any"`
+	Vars    map[string]string `yaml:"vars" scalar:"any"`
 	Account string            `yaml:"account"`
 	Files   []FileRef         `yaml:"files"`
 }

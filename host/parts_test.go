@@ -118,7 +118,7 @@ func TestTemplates(t *testing.T) {
 	}
 	for _, tt := range tests {
 		r := release.Revision{Args: []string{tt.in}, Env: map[string]string{"A": tt.in}, Files: []release.RenderedFile{{To: "f", Data: []byte(tt.in)}}}
-		got, err := render(r, w)
+		got, err := render(r, w, nil)
 		if (err != nil) != tt.bad {
 			t.Errorf("%q: %v", tt.in, err)
 		}

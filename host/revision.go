@@ -1,16 +1,15 @@
 package host
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/go-shipper/shipper/host/acl"
 	"github.com/go-shipper/shipper/host/rpc"
@@ -26,9 +25,6 @@ const (
 	wrapName     = "wrap.json"
 	configName   = "config"
 )
-
-// maxRendered bounds what one template may grow to, in bytes.
-const maxRendered = 4 << 20
 
 func (s *service) revisionDir(id release.Digest) string {
 	return filepath.Join(s.g.opts.Layout.Service(s.name), "revisions", id.Short())
@@ -119,11 +115,12 @@ func (s *service) words(r release.Revision, slot release.Slot, port int) words {
 	}
 }
 
-// render fills the templates of args, env and files.
-func render(r release.Revision, w words) (release.Revision, error) {
+// render fills the templates of args, env and files; secrets in files only.
+func render(r release.Revision, w words, secrets map[string]string) (release.Revision, error) {
 	var first error
-	text := func(what, in string) string {
-		out, err := fill(in, w)
+	known := w.byName()
+	text := func(what, file, in string) string {
+		out, err := release.Fill(file, in, known)
 		if err != nil && first == nil {
 			first = rpc.Errorf(rpc.CodeFailed, "", "%s: %v", what, err)
 		}
@@ -132,40 +129,35 @@ func render(r release.Revision, w words) (release.Revision, error) {
 	out := r
 	out.Args, out.Env, out.Files = nil, map[string]string{}, nil
 	for i, a := range r.Args {
-		out.Args = append(out.Args, text(fmt.Sprintf("argument %d", i+1), a))
+		out.Args = append(out.Args, text(fmt.Sprintf("argument %d", i+1), "", a))
 	}
 	for name, value := range r.Env {
-		out.Env[name] = text("environment variable "+name, value)
+		out.Env[name] = text("environment variable "+name, "", value)
+	}
+	for name, value := range secrets {
+		known[release.SecretsWord+name] = value
 	}
 	for _, f := range r.Files {
-		out.Files = append(out.Files, release.RenderedFile{To: f.To, Data: []byte(text("file "+f.To, string(f.Data)))})
+		out.Files = append(out.Files, release.RenderedFile{To: f.To, Data: []byte(text("file "+f.To, f.To, string(f.Data)))})
 	}
 	return out, first
 }
 
-// fill replaces {{.Name}} by the word of that name. That is all the language
-// there is: text/template makes the linker keep every method of every type,
-// two megabytes that would travel to each host.
-func fill(in string, w words) (string, error) {
-	known := w.byName()
-	var out strings.Builder
-	for {
-		text, rest, more := strings.Cut(in, "{{")
-		out.WriteString(text)
-		if !more {
-			return out.String(), nil
-		}
-		name, after, closed := strings.Cut(rest, "}}")
-		value, ok := known[strings.TrimSpace(name)]
-		if !closed || !ok {
-			return "", fmt.Errorf("template {{%.40s: want one of %s", name, strings.Join(slices.Sorted(maps.Keys(known)), " "))
-		}
-		out.WriteString(value)
-		if out.Len() > maxRendered {
-			return "", fmt.Errorf("longer than %d bytes", maxRendered)
-		}
-		in = after
+// secretive reports whether a file of a revision will hold secrets.
+func secretive(f release.RenderedFile) bool {
+	return bytes.Contains(f.Data, []byte(release.SecretsWord))
+}
+
+// secrets opens what the files of a revision need.
+func (s *service) secrets(r release.Revision) (map[string]string, error) {
+	if !slices.ContainsFunc(r.Files, secretive) {
+		return nil, nil
 	}
+	sealed, err := readBounded(filepath.Join(s.revisionDir(r.ID()), secretsName), maxDocument)
+	if err != nil {
+		return nil, fmt.Errorf("read secrets: %w", err)
+	}
+	return s.box().OpenMap(sealed)
 }
 
 func (w words) byName() map[string]string {

@@ -46,7 +46,11 @@ func (s *service) account(r release.Revision, slot release.Slot) string {
 // The slot must be stopped.
 func (s *service) equip(ctx context.Context, r release.Revision, slot release.Slot, port int) error {
 	w := s.words(r, slot, port)
-	rendered, err := render(r, w)
+	secrets, err := s.secrets(r)
+	if err != nil {
+		return err
+	}
+	rendered, err := render(r, w, secrets)
 	if err != nil {
 		return err
 	}
@@ -60,7 +64,7 @@ func (s *service) equip(ctx context.Context, r release.Revision, slot release.Sl
 	if err := s.grant(r, slot); err != nil {
 		return err
 	}
-	return s.writeFiles(rendered, r.ID(), slot)
+	return s.writeFiles(r, rendered.Files, slot)
 }
 
 // grant gives the slot's account what it needs, and no more.
@@ -87,25 +91,30 @@ func (s *service) grant(r release.Revision, slot release.Slot) error {
 	return nil
 }
 
-// writeFiles replaces the slot's configuration, role and secrets.
-func (s *service) writeFiles(r release.Revision, id release.Digest, slot release.Slot) error {
+// writeFiles replaces the slot's configuration, role and secrets. A file with
+// secrets in it is read by the slot's account, beside the system, only.
+func (s *service) writeFiles(r release.Revision, rendered []release.RenderedFile, slot release.Slot) error {
 	config := filepath.Join(s.slotDir(slot), configName)
 	if err := acl.RemoveAll(config); err != nil {
 		return fmt.Errorf("clear the slot's configuration: %w", err)
 	}
-	for _, f := range r.Files {
+	for i, f := range rendered {
 		path := filepath.Join(config, filepath.FromSlash(f.To))
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return fmt.Errorf("write configuration file: %w", err)
 		}
-		if err := writeFile(path, f.Data); err != nil {
+		write := func() error { return writeFile(path, f.Data) }
+		if secretive(r.Files[i]) {
+			write = func() error { return acl.WriteProtected(path, f.Data, s.account(r, slot)) }
+		}
+		if err := write(); err != nil {
 			return err
 		}
 	}
 	if err := s.setRole(slot, release.Canary); err != nil {
 		return err
 	}
-	return s.placeSecrets(r, id, slot)
+	return s.placeSecrets(r, slot)
 }
 
 // setRole tells a running instance what it is for.
@@ -115,12 +124,12 @@ func (s *service) setRole(slot release.Slot, role release.Role) error {
 
 // placeSecrets copies the sealed secrets to where only the slot's account,
 // beside the system, reads them.
-func (s *service) placeSecrets(r release.Revision, id release.Digest, slot release.Slot) error {
+func (s *service) placeSecrets(r release.Revision, slot release.Slot) error {
 	path := filepath.Join(s.slotDir(slot), secretsName)
 	if len(r.Fingerprints) == 0 {
 		return removeFile(path)
 	}
-	sealed, err := readBounded(filepath.Join(s.revisionDir(id), secretsName), maxDocument)
+	sealed, err := readBounded(filepath.Join(s.revisionDir(r.ID()), secretsName), maxDocument)
 	if err != nil {
 		return fmt.Errorf("read secrets: %w", err)
 	}

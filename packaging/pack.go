@@ -23,7 +23,7 @@ type PackRequest struct {
 	Build       config.Build
 	Sign        config.Sign
 	Attest      config.Attest
-	Files       []config.FileRef // those that are no templates travel in the bundle
+	Files       []config.FileRef // those that are not rendered travel in the bundle
 	Out         string           // folder for the bundle, created if missing
 	Log         func(line string)
 	Warn        func(line string) // what a person should read; default Log

@@ -46,17 +46,17 @@ func (p *Pipeline) revision(m packaging.Manifest, t packaging.TargetManifest, se
 	return r, err
 }
 
-// renderedFiles reads the files that belong to the revision: the templated
-// ones. The host renders them, because they depend on the slot.
+// renderedFiles makes the files that belong to the revision. What depends on
+// the slot, and the secrets, the host fills in.
 func (p *Pipeline) renderedFiles() ([]release.RenderedFile, error) {
 	var out []release.RenderedFile
 	for _, f := range p.Target.Service.Files {
-		if !f.Template {
+		if !f.Rendered() {
 			continue
 		}
-		data, err := os.ReadFile(f.From)
+		data, err := p.Target.Render(f)
 		if err != nil {
-			return nil, problem.Wrap(problem.Usage, err, "read service file "+f.From, "check service.files in "+p.Target.Path)
+			return nil, problem.Wrap(problem.Usage, err, "render service file", "check service.files in "+p.Target.Path)
 		}
 		out = append(out, release.RenderedFile{To: f.To, Data: data})
 	}
