@@ -196,7 +196,7 @@ func (c *controller) handOver(w http.ResponseWriter, r *http.Request) {
 	_, err = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+handOverUpgrade+"\r\n\r\n")
 	l := newLink(conn, buffered.Reader)
 	if err == nil {
-		err = c.router.handOver(l, r.FormValue("dock"))
+		err = c.router.handOver(l, r.URL.Query().Get("dock"))
 	}
 	if err != nil {
 		c.router.env.Log.Warn("no hand-over", "err", err)
