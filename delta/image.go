@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"debug/elf"
 	"debug/pe"
-	"slices"
+	"sort"
 )
 
 // segment is a piece of the old file that a loader puts at an address; the
@@ -41,7 +41,7 @@ func layout(old, new []byte) image {
 	if len(img.segments) == 0 && len(old) > 0 {
 		return image{segments: []segment{{size: len(old)}}}
 	}
-	slices.SortFunc(img.segments, func(a, b segment) int { return a.start - b.start })
+	sort.Slice(img.segments, func(i, j int) bool { return img.segments[i].start < img.segments[j].start })
 	return img
 }
 

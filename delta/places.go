@@ -1,6 +1,6 @@
 package delta
 
-import "slices"
+import "sort"
 
 // places tells how far each page of the old file moved.
 type places []int32
@@ -17,7 +17,7 @@ func newPlaces(blocks []block, size int) places {
 		moves = append(moves, move{b.old, b.size, at + b.lit - b.old})
 		at += b.lit + b.size
 	}
-	slices.SortStableFunc(moves, func(a, b move) int { return a.size - b.size })
+	sort.SliceStable(moves, func(i, j int) bool { return moves[i].size < moves[j].size })
 	p := make(places, size/pageSize+1)
 	claimed := make([]bool, len(p))
 	for _, m := range moves {

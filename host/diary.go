@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -150,8 +150,9 @@ func (d *diary) all() ([]story, error) {
 			out = append(out, story{id, opening(records), records[n-1]})
 		}
 	}
-	slices.SortStableFunc(out, func(a, b story) int {
-		return cmp.Or(a.first.Time.Compare(b.first.Time), strings.Compare(a.id, b.id))
+	sort.Slice(out, func(i, j int) bool {
+		a, b := out[i], out[j]
+		return cmp.Or(a.first.Time.Compare(b.first.Time), strings.Compare(a.id, b.id)) < 0
 	})
 	return out, nil
 }
@@ -183,7 +184,7 @@ func (d *diary) makeRoom() error {
 		}
 		return info.ModTime()
 	}
-	slices.SortFunc(entries, func(a, b os.DirEntry) int { return age(a).Compare(age(b)) })
+	sort.Slice(entries, func(i, j int) bool { return age(entries[i]).Before(age(entries[j])) })
 	for _, e := range entries[:len(entries)-maxRuns+1] {
 		if err := os.Remove(filepath.Join(d.dir, e.Name())); err != nil {
 			return fmt.Errorf("drop the oldest journal: %w", err)

@@ -5,8 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
+	"sort"
 
 	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/release"
@@ -160,7 +159,7 @@ func (r *Router) list() []View {
 	for _, s := range r.services {
 		views = append(views, s.view())
 	}
-	slices.SortFunc(views, func(a, b View) int { return strings.Compare(a.Service, b.Service) })
+	sort.Slice(views, func(i, j int) bool { return views[i].Service < views[j].Service })
 	return views
 }
 
@@ -254,7 +253,7 @@ func (r *Router) lasting(name string, instead *Route) []Route {
 	if instead != nil {
 		routes = append(routes, instead.lasting())
 	}
-	slices.SortFunc(routes, func(a, b Route) int { return strings.Compare(a.Service, b.Service) })
+	sort.Slice(routes, func(i, j int) bool { return routes[i].Service < routes[j].Service })
 	return routes
 }
 

@@ -3,6 +3,7 @@ package router
 import (
 	"net"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/go-shipper/shipper/host/rpc"
@@ -29,7 +30,7 @@ func newRoutes(behind []*service) *routes {
 		}
 	}
 	for _, places := range t.hosts {
-		slices.SortFunc(places, func(a, b place) int { return len(b.path) - len(a.path) })
+		sort.Slice(places, func(i, j int) bool { return len(places[i].path) > len(places[j].path) })
 	}
 	return t
 }

@@ -1,12 +1,12 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"encoding/hex"
 	"path"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/go-shipper/shipper/host/rpc"
@@ -27,7 +27,7 @@ func (s *Store) Bases(ctx context.Context, service string, order []release.Relea
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(installed, func(a, b Manifest) int { return cmp.Compare(rank(order, a), rank(order, b)) })
+	sort.SliceStable(installed, func(i, j int) bool { return rank(order, installed[i]) < rank(order, installed[j]) })
 	found := collect(installed, func(f release.File) bool { return slices.Contains(paths, f.Path) })
 	if len(found) == 0 {
 		found = collect(installed, func(f release.File) bool {
