@@ -48,6 +48,7 @@ const (
 	TypeProgress     = "progress"      // Progress (shown)
 	TypeServiceState = "service.state" // report of status: ServiceState (shown)
 	TypeRun          = "run"           // report of history: RunSummary (shown)
+	TypeTravel       = "travel"        // report of plan: Travel (shown)
 	TypePruned       = "pruned"        // report of prune: Pruned (shown)
 	TypeChecked      = "checked"       // report of validate: Checked (shown)
 	TypeKey          = "key"           // report of keygen: Key (shown)

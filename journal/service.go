@@ -90,6 +90,16 @@ type RunSummary struct {
 	Why         string          `json:"why,omitempty"`
 }
 
+// Travel tells what a deploy would send to a host (TypeTravel).
+type Travel struct {
+	Files  int   `json:"files"`
+	Sent   int   `json:"sent"` // files that the host does not have
+	Deltas int   `json:"deltas,omitempty"`
+	Bytes  int64 `json:"bytes"`          // payload, to the byte
+	Size   int64 `json:"size"`           // of the release
+	Bare   bool  `json:"bare,omitempty"` // the helper would travel, too
+}
+
 // Pruned tells what a prune removed from a host (TypePruned).
 type Pruned struct {
 	Removed []string `json:"removed"`

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"github.com/go-shipper/shipper/journal"
 	"github.com/go-shipper/shipper/packaging"
 	"github.com/go-shipper/shipper/release"
+	"github.com/go-shipper/shipper/transport"
 )
 
 // program is bytes that hardly compress, the same for the same seed.
@@ -236,6 +238,36 @@ func TestDeltaThatIsOfNoUse(t *testing.T) {
 				t.Error("a delta that was refused is kept")
 			}
 		})
+	}
+}
+
+func TestTravelIsWhatThenTravels(t *testing.T) {
+	b := newBed(t)
+	cache := t.TempDir()
+	weigh := func(bundle string) journal.Travel {
+		t.Helper()
+		_, all, err := b.caching(cache).Travel(t.Context(), DeployRequest{Bundle: bundle})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all["web1"]
+	}
+	for i, exe := range [][]byte{program(12), changed(program(12), "more"), changed(program(12), "more")} {
+		bundle := pack(t, t.TempDir(), fmt.Sprintf("1.%d.0", i), map[string][]byte{"orders": exe, "page": []byte("p")})
+		before := weigh(bundle)
+		got := b.pushes(b.caching(cache), bundle)["web1"]
+		if before.Bytes != got.Wire || before.Sent != got.Sent || before.Deltas != got.Deltas || before.Bare {
+			t.Errorf("release %d: planned %+v, pushed %+v", i, before, got)
+		}
+		if after := weigh(bundle); after.Bytes != 0 || after.Sent != 0 {
+			t.Errorf("release %d: after the push %+v would travel", i, after)
+		}
+	}
+	p := b.pipeline()
+	p.Bridge = func(context.Context, transport.Conn, config.Host, bool) (string, error) { return "", ErrBare }
+	_, all, err := p.Travel(t.Context(), DeployRequest{Bundle: pack(t, t.TempDir(), "2.0.0", map[string][]byte{"orders": program(13)})})
+	if got := all["web1"]; err != nil || !got.Bare || got.Sent != 1 || got.Bytes < 400_000 {
+		t.Errorf("a bare host: %+v, %v", got, err)
 	}
 }
 

@@ -75,6 +75,9 @@ func Answer(w io.Writer, r journal.Record) error {
 	case journal.TypeVerified:
 		_, err := io.WriteString(w, verified(decode[journal.Verified](r)))
 		return err
+	case journal.TypeTravel:
+		_, err := fmt.Fprintf(w, "%s: %s\n", clean(r.Host), travels(decode[journal.Travel](r)))
+		return err
 	case journal.TypePruned:
 		_, err := fmt.Fprintf(w, "%s: %s\n", clean(r.Host), pruned(decode[journal.Pruned](r)).text)
 		return err

@@ -171,6 +171,20 @@ func pushed(d journal.Push) said {
 	return said{"push", text, plain}
 }
 
+func travels(d journal.Travel) string {
+	text := "nothing travels, the host has all " + plural(d.Files, "file")
+	if d.Sent > 0 {
+		text = fmt.Sprintf("%s travel for %s of %d (%s)", bytes(d.Bytes), plural(d.Sent, "file"), d.Files, bytes(d.Size))
+	}
+	switch {
+	case d.Bare:
+		text += ", and the helper: shipper was never here"
+	case d.Deltas > 0:
+		text += fmt.Sprintf(", %d as what differs", d.Deltas)
+	}
+	return text
+}
+
 func differs(d journal.Delta) said {
 	return said{"delta", fmt.Sprintf("%s: %s of %s differ from %s, found in %s",
 		d.Path, bytes(d.Bytes), bytes(d.Size), name(d.Base), span(seconds(d.Seconds))), plain}

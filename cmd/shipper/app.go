@@ -85,7 +85,7 @@ func (p *program) app() *cli.App {
 		ExitErrHandler:  func(*cli.Context, error) {}, // the exit code is ours to choose
 		Commands: []*cli.Command{
 			p.initCommand(), p.validateCommand(), p.buildCommand(),
-			p.deployCommand(), p.statusCommand(), p.historyCommand(),
+			p.planCommand(), p.deployCommand(), p.statusCommand(), p.historyCommand(),
 			p.promoteCommand(), p.pauseCommand(), p.resumeCommand(), p.abortCommand(), p.rollbackCommand(),
 			p.keygenCommand(), p.verifyCommand(), p.verifyBuildCommand(),
 			p.logsCommand(), p.lockCommand(), p.pruneCommand(), p.removeCommand(),

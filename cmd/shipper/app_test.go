@@ -46,10 +46,14 @@ type scripted struct {
 	message   string
 	pruned    map[string]rpc.PruneReply
 	statusErr error
+	travel    map[string]journal.Travel
 }
 
 func (s *scripted) Deploy(ctx context.Context, r pipeline.DeployRequest) (pipeline.Result, error) {
 	return s.deploy(ctx, r)
+}
+func (s *scripted) Travel(context.Context, pipeline.DeployRequest) (release.Release, map[string]journal.Travel, error) {
+	return v2, s.travel, nil
 }
 func (s *scripted) Rollback(_ context.Context, r pipeline.RollbackRequest) (pipeline.Result, error) {
 	return s.rollback(r)
@@ -321,6 +325,28 @@ func TestLockAndPrune(t *testing.T) {
 	}
 	if out, _, _ := shipper(t, hosts, "prune", "--dry-run"); !strings.Contains(out, "web1: would remove 1.0.0-abc, 5.0 MB") {
 		t.Error(out)
+	}
+}
+
+func TestPlanTellsWhatTravels(t *testing.T) {
+	hosts := &scripted{travel: map[string]journal.Travel{
+		"web2": {Files: 3, Size: 14e6}, "web1": {Files: 3, Sent: 1, Deltas: 1, Bytes: 71_475, Size: 14e6},
+		"web3": {Files: 3, Sent: 3, Bytes: 5e6, Size: 14e6, Bare: true},
+	}}
+	bundle := filepath.Join(t.TempDir(), "orders.zip")
+	if err := os.WriteFile(bundle, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, errs, exit := shipper(t, hosts, "plan", "--bundle", bundle)
+	want := `web1: 71 kB travel for 1 file of 3 (14.0 MB), 1 as what differs
+web2: nothing travels, the host has all 3 files
+web3: 5.0 MB travel for 3 files of 3 (14.0 MB), and the helper: shipper was never here
+`
+	if exit != 0 || out != want {
+		t.Errorf("exit %d %s\n%s", exit, errs, out)
+	}
+	if _, _, exit := shipper(t, hosts, "plan", "--bundle", bundle, "--release", "1"); exit != 2 {
+		t.Errorf("both: exit %d", exit)
 	}
 }
 

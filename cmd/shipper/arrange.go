@@ -94,11 +94,11 @@ func visible(commands []*cli.Command) []string {
 // laterVerbs are named in the documentation of the command line, but come in
 // later versions.
 func laterVerbs() []string {
-	return []string{"plan", "retry", "sync", "watch", "doctor", "report", "analyze"}
+	return []string{"retry", "sync", "watch", "doctor", "report", "analyze"}
 }
 
 // laterFlags come with later versions, too.
-func laterFlags() []string { return []string{"plan", "check", "restore", "replay", "out"} }
+func laterFlags() []string { return []string{"check", "restore", "replay", "out"} }
 
 // known is a flag, with the verb it belongs to; "" for global ones.
 type known struct {

@@ -24,6 +24,15 @@ func (p *program) deployCommand() *cli.Command {
 }
 
 func (p *program) deploy(c *cli.Context, run verbs) (pipeline.Result, error) {
+	req, err := p.request(c)
+	if err != nil {
+		return pipeline.Result{}, err
+	}
+	return run.Deploy(c.Context, req)
+}
+
+// request is what the flags of deploy and plan ask for.
+func (p *program) request(c *cli.Context) (pipeline.DeployRequest, error) {
 	req := pipeline.DeployRequest{
 		Dir: filepath.Dir(p.target.Path), Bundle: c.String("bundle"),
 		Release: c.String("release"), AllowDowngrade: c.Bool("allow-downgrade"),
@@ -37,10 +46,7 @@ func (p *program) deploy(c *cli.Context, run verbs) (pipeline.Result, error) {
 	case c.IsSet("release") && req.Release == "":
 		err = problem.New(problem.Usage, "write a version, or a range like ^1.4", "--release is empty")
 	}
-	if err != nil {
-		return pipeline.Result{}, err
-	}
-	return run.Deploy(c.Context, req)
+	return req, err
 }
 
 // readable finds a missing bundle before any host is asked.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-shipper/shipper/config"
 	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/journal"
 	"github.com/go-shipper/shipper/packaging/shelf"
 	"github.com/go-shipper/shipper/pipeline"
 	"github.com/go-shipper/shipper/release"
@@ -20,6 +21,7 @@ import (
 type verbs interface {
 	Build(ctx context.Context, dir, out string) (bundle string, r release.Release, err error)
 	Publish(ctx context.Context, bundle string) error
+	Travel(ctx context.Context, req pipeline.DeployRequest) (release.Release, map[string]journal.Travel, error)
 	Deploy(ctx context.Context, req pipeline.DeployRequest) (pipeline.Result, error)
 	Rollback(ctx context.Context, req pipeline.RollbackRequest) (pipeline.Result, error)
 	Status(ctx context.Context) (pipeline.FleetStatus, error)

@@ -1,0 +1,73 @@
+package pipeline
+
+import (
+	"context"
+	"sync"
+
+	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/journal"
+	"github.com/go-shipper/shipper/release"
+)
+
+// Travel tells for each host what a deploy would send there, and changes
+// nothing. The numbers are those of the very bytes that would travel, as the
+// hosts stand now; what the wire adds is not in them.
+func (p *Pipeline) Travel(ctx context.Context, req DeployRequest) (release.Release, map[string]journal.Travel, error) {
+	s := newStory("", p.Now, p.Emit)
+	b, err := p.bundle(ctx, req, s)
+	if err != nil {
+		return release.Release{}, nil, stopped(ctx, err)
+	}
+	defer b.Close()
+	f := p.fleet()
+	defer f.close()
+	var mu sync.Mutex
+	out := map[string]journal.Travel{}
+	err = f.each(ctx, func(ctx context.Context, h *host) error {
+		t, err := b.Target(h.target())
+		if err != nil {
+			return err
+		}
+		l := &cargo{h: h, b: b, s: s, files: t.Files}
+		told, err := l.weigh(ctx)
+		mu.Lock()
+		defer mu.Unlock()
+		out[h.Name] = told
+		return err
+	})
+	return b.Release(), out, stopped(ctx, reachProblem(err))
+}
+
+// weigh is put without sending: where shipper has never been, all is missing.
+func (l *cargo) weigh(ctx context.Context) (journal.Travel, error) {
+	out := journal.Travel{Files: len(l.files)}
+	for _, f := range l.files {
+		out.Size += f.Size
+	}
+	var have rpc.HaveReply
+	err := l.h.call(ctx, 0, func(c *rpc.Client) (err error) {
+		have, err = c.Have(ctx, l.question())
+		return err
+	})
+	if isBare(err) {
+		out.Bare, err = true, nil
+		for _, d := range digests(l.files) {
+			have.Missing = append(have.Missing, rpc.Partial{Digest: d})
+		}
+	}
+	if err != nil {
+		return out, err
+	}
+	for _, part := range have.Missing {
+		p, err := l.parcel(ctx, part, have.Bases)
+		if err != nil {
+			return out, err
+		}
+		out.Sent++
+		out.Bytes += p.left()
+		if p.encoding == rpc.EncodingDelta {
+			out.Deltas++
+		}
+	}
+	return out, nil
+}
