@@ -282,13 +282,26 @@ func (d *driver) counted(name string, c rpc.Counters) rollout.Counted {
 	live := c.Live[slot]
 	return rollout.Counted{
 		Host: name, Epoch: c.Epoch,
-		Canary: counts(c.Slots[slot]), Stable: counts(c.Slots[slot.Other()]),
+		Canary: counts(c.Slots[slot], drawn(c)), Stable: counts(c.Slots[slot.Other()], drawn(c)),
 		Live: rollout.Instance{State: live.State, PID: live.PID, Started: live.Started},
 	}
 }
 
-func counts(c rpc.SlotCounters) rollout.Counts {
-	return rollout.Counts{Requests: c.Requests - c.Canceled, Errors: c.Errors(), Latency: c.Latency}
+func counts(c rpc.SlotCounters, drawn bool) rollout.Counts {
+	return rollout.Counts{
+		Requests: c.Requests - c.Canceled, Errors: c.Errors(), Latency: c.Latency,
+		Drawn: drawn, Units: c.Units.All, UnitErrors: c.Units.Errors, Share: c.Units.Share, Out: c.Out,
+	}
+}
+
+// drawn reports whether the host's router counts its draws; older ones do not.
+func drawn(c rpc.Counters) bool {
+	for _, s := range c.Slots {
+		if s.Units.All > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // slot is where the run's revision runs on a host.

@@ -59,6 +59,15 @@ type Signal struct {
 type Counts struct {
 	Requests, Errors int64
 	Latency          []int64
+
+	// Drawn says that the router counts what it drew apart. Units and
+	// UnitErrors are independent of each other where requests are not: of
+	// clients that stick to their slot, and without what nobody drew. Share
+	// is the canary's expected part of all units, in basis points each.
+	Drawn                    bool
+	Units, UnitErrors, Share int64
+
+	Out string // why the router gives the slot nothing now; empty: it does
 }
 
 // Instance identifies the running process of a canary: any change is a

@@ -372,7 +372,7 @@ func FuzzJudge(f *testing.F) {
 		j := NewJudge([]Signal{{Name: "e", Kind: Errors, MaxRatio: 0.01, MaxDelta: 0.01}, {Name: "l", Kind: Latency, Percentile: 0.99, MaxLatency: time.Second, MaxFactor: 2}}, 0, []string{"a"})
 		j.Observe(t0, "a", Look{})
 		j.Begin(t0, release.Full)
-		j.Observe(t0, "a", Look{Epoch: epoch, Canary: Counts{cr, ce, latency}, Stable: Counts{sr, se, latency}})
+		j.Observe(t0, "a", Look{Epoch: epoch, Canary: Counts{Requests: cr, Errors: ce, Latency: latency}, Stable: Counts{Requests: sr, Errors: se, Latency: latency}})
 		v := j.Verdict(t0)
 		if v.Outcome == Successful && v.Requests < DefaultMinRequests {
 			t.Errorf("success with %d requests", v.Requests)

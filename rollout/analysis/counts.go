@@ -22,8 +22,11 @@ func (d differ) add(host string, l Look) (canary, stable Counts) {
 // minus is what came since before; nothing where the totals went down, which
 // only broken counters do.
 func (c Counts) minus(before Counts) Counts {
-	out := Counts{Requests: c.Requests - before.Requests, Errors: c.Errors - before.Errors}
-	if out.Requests < 0 || out.Errors < 0 {
+	out := Counts{
+		Requests: c.Requests - before.Requests, Errors: c.Errors - before.Errors,
+		Drawn: c.Drawn, Units: c.Units - before.Units, UnitErrors: c.UnitErrors - before.UnitErrors, Share: c.Share - before.Share,
+	}
+	if min(out.Requests, out.Errors, out.Units, out.UnitErrors, out.Share) < 0 {
 		return Counts{}
 	}
 	out.Latency = make([]int64, min(len(c.Latency), release.LatencyBuckets))

@@ -56,6 +56,7 @@ type evidence struct {
 	pass   pass
 	weight release.Weight
 	seen   tally // since Begin; events are not counted
+	share  int64 // since Begin: what of seen is the canary's, in basis points each
 }
 
 // stratum is one host: its arms are compared with each other only.
@@ -95,7 +96,7 @@ func (e *evidence) forget() {
 
 // begin starts the proof of a new step.
 func (e *evidence) begin(w release.Weight) {
-	e.pass, e.seen, e.weight = pass{}, tally{}, w
+	e.pass, e.seen, e.share, e.weight = pass{}, tally{}, 0, w
 }
 
 // observe takes what host counted since the last look at it.
@@ -106,8 +107,9 @@ func (e *evidence) observe(now time.Time, host string, canary, stable Counts) {
 		e.hosts[host] = s
 	}
 	e.turn(now, canary.Requests)
-	e.window.plus(canary, stable)
-	t := tally{canary.Errors, canary.Requests, stable.Errors, stable.Requests}.clean()
+	t := compared(canary, stable).clean()
+	e.window.plus(t.of(canary, stable))
+	e.share += canary.Share
 	grown := e.errors.add(t, e.margin)
 	grown = e.latency(now, s, canary, stable) || grown
 	e.seen.plus(t)
@@ -115,6 +117,22 @@ func (e *evidence) observe(now time.Time, host string, canary, stable Counts) {
 	if grown && e.broken == "" && e.log() >= -math.Log(e.alpha) {
 		e.broken = e.text(now)
 	}
+}
+
+// compared is what the arms are compared by: what was drawn, where the router
+// counts that. A canary that has all traffic by its role is drawn no more.
+func compared(canary, stable Counts) tally {
+	if !canary.Drawn || canary.Units == 0 && stable.Units == 0 && stable.Requests == 0 {
+		return tally{canary.Errors, canary.Requests, stable.Errors, stable.Requests}
+	}
+	return tally{canary.UnitErrors, canary.Units, stable.UnitErrors, stable.Units}
+}
+
+// of gives both arms the requests and errors that are compared.
+func (t tally) of(canary, stable Counts) (Counts, Counts) {
+	canary.Requests, canary.Errors = t.canary, t.canaryEvents
+	stable.Requests, stable.Errors = t.stable, t.stableEvents
+	return canary, stable
 }
 
 // turn stakes some of the reserve once a minute, before that minute is seen.
@@ -196,6 +214,9 @@ func (e *evidence) log() float64 {
 func (e *evidence) mismatch() bool {
 	w := float64(e.weight) / float64(release.Full)
 	n := float64(e.seen.canary) + float64(e.seen.stable)
+	if e.share > 0 && w < 1 { // a canary that warms up has less than its weight
+		w = float64(e.share) / float64(release.Full) / n
+	}
 	if n == 0 || w <= 0 || w >= 1 {
 		return false
 	}

@@ -380,7 +380,7 @@ func FuzzEvidence(f *testing.F) {
 		e := newEvidence(evidenceOnly()[0])
 		for i := range min(max(looks, 0), 100) {
 			now := t0.Add(time.Duration(i) * 40 * time.Second)
-			e.observe(now, "a", Counts{cr, ce, latency}, Counts{sr, se, latency})
+			e.observe(now, "a", Counts{Requests: cr, Errors: ce, Latency: latency}, Counts{Requests: sr, Errors: se, Latency: latency})
 			if l := e.log(); math.IsNaN(l) || math.IsNaN(e.pass.log) {
 				t.Fatalf("wealth %v, pass %v", l, e.pass.log)
 			}

@@ -7,6 +7,10 @@ const (
 	deadAfter = 20
 	// … unless stable fails too at the same time, this share of it or more.
 	shared = 0.05
+	// outAfter looks in a row at which the router gives the canary nothing,
+	// because it is unhealthy, are a failure …
+	outAfter = 10
+	// … unless it says the same of stable.
 )
 
 // Hard are the rules that need no statistics: a canary that stops, restarts
@@ -16,16 +20,20 @@ type Hard struct {
 	looks   differ
 	live    map[string]Instance
 	streaks map[string]*streak
+	out     map[string]int // looks in a row
 }
 
 // NewHard returns rules that have seen no host yet.
 func NewHard() *Hard {
-	return &Hard{looks: differ{}, live: map[string]Instance{}, streaks: map[string]*streak{}}
+	return &Hard{looks: differ{}, live: map[string]Instance{}, streaks: map[string]*streak{}, out: map[string]int{}}
 }
 
 // Observe takes a look at host and says which rule it breaks, if any.
 func (h *Hard) Observe(host string, l Look) (why string, broken bool) {
 	if why, broken = h.instance(host, l.Live); broken {
+		return why, true
+	}
+	if why, broken = h.unhealthy(host, l); broken {
 		return why, true
 	}
 	s := h.streaks[host]
@@ -57,6 +65,16 @@ func (h *Hard) instance(host string, now Instance) (string, bool) {
 		return fmt.Sprintf("%s: canary restarted: process %d is now %d", host, first.PID, now.PID), true
 	}
 	return "", false
+}
+
+// unhealthy asks what the router's checks say, for which no request is needed.
+func (h *Hard) unhealthy(host string, l Look) (string, bool) {
+	if l.Canary.Out == "" || l.Stable.Out != "" {
+		h.out[host] = 0
+		return "", false
+	}
+	h.out[host]++
+	return fmt.Sprintf("%s: canary is unhealthy for %d looks, stable is not: %s", host, h.out[host], l.Canary.Out), h.out[host] >= outAfter
 }
 
 // streak counts failures of the canary in a row, and what stable did meanwhile.
