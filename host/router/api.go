@@ -9,6 +9,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/go-shipper/shipper/host/router/certs"
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/release"
 )
@@ -58,6 +59,8 @@ type View struct {
 	// MetricsProblem says why the address for metrics is not served.
 	MetricsProblem string `json:"metricsProblem,omitempty"`
 	Problem        string `json:"problem,omitempty"` // why the public address is not served
+	// Certificates are those that are served.
+	Certificates []certs.Status `json:"certificates,omitempty"`
 }
 
 // Self is the router that serves.

@@ -27,6 +27,9 @@ func (r *Router) put(ctx context.Context, route Route, match uint64) (View, erro
 	if err := r.checkFree(route); err != nil {
 		return View{}, err
 	}
+	if err := r.checkCertificates(s, route); err != nil {
+		return View{}, err
+	}
 	if s == nil {
 		s = newService(route.Service, rand.Text(), r.env)
 		s.markReady()

@@ -33,9 +33,9 @@ func newConns(addr string) *conns {
 	return &conns{addr: addr, open: map[*conn]struct{}{}, tunnels: map[*conn]struct{}{}}
 }
 
-// conn embeds the TCP connection: CloseWrite and ReadFrom stay visible.
+// conn is a connection that a drain knows of.
 type conn struct {
-	*net.TCPConn
+	stream
 	set  *conns
 	home map[*conn]struct{} // of set
 }
@@ -44,7 +44,7 @@ func (c *conn) Close() error {
 	c.set.mu.Lock()
 	delete(c.home, c)
 	c.set.mu.Unlock()
-	return c.TCPConn.Close()
+	return c.stream.Close()
 }
 
 func (s *conns) dial(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -53,7 +53,7 @@ func (s *conns) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if err != nil {
 		return nil, &connectError{err}
 	}
-	c := s.keep(raw.(*net.TCPConn), s.open)
+	c := s.keep(raw.(stream), s.open)
 	if c == nil {
 		raw.Close()
 		return nil, errDrained
@@ -62,10 +62,10 @@ func (s *conns) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 }
 
 // adopt keeps the client's end of a tunnel; it gives nil after close.
-func (s *conns) adopt(client *net.TCPConn) *conn { return s.keep(client, s.tunnels) }
+func (s *conns) adopt(client stream) *conn { return s.keep(client, s.tunnels) }
 
-func (s *conns) keep(raw *net.TCPConn, home map[*conn]struct{}) *conn {
-	c := &conn{TCPConn: raw, set: s, home: home}
+func (s *conns) keep(raw stream, home map[*conn]struct{}) *conn {
+	c := &conn{stream: raw, set: s, home: home}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

@@ -20,7 +20,7 @@ func TestNothingIsClaimedAfterADrain(t *testing.T) {
 	t.Parallel()
 	e := &env{Options: Options{Now: time.Now}, errlog: log.New(io.Discard, "", 0), buffers: newBufferPool()}
 	for range 500 {
-		in := newInstance(release.Blue, "127.0.0.1:1", &counters{}, e)
+		in := newInstance(release.Blue, "127.0.0.1:1", false, &counters{}, e)
 		var idle, late atomic.Bool
 		var claims sync.WaitGroup
 		for range 4 {

@@ -11,7 +11,7 @@ import (
 // forward sends one request, for which the instance was claimed, and passes
 // the answer on. An error means that nothing was written to w yet. However it
 // ends, by a panic of an aborted answer too, it is counted and released.
-func forward(w http.ResponseWriter, r *http.Request, x *exchange) error {
+func forward(w http.ResponseWriter, r *http.Request, x *exchange, via *httputil.ReverseProxy) error {
 	in := x.in
 	rec := &recorder{ResponseWriter: w, in: in, x: x, start: in.now()}
 	aborted := true
@@ -21,7 +21,7 @@ func forward(w http.ResponseWriter, r *http.Request, x *exchange) error {
 		}
 		in.release()
 	}()
-	in.proxy.ServeHTTP(rec, r)
+	via.ServeHTTP(rec, r)
 	aborted = false
 	return rec.err
 }

@@ -40,6 +40,20 @@ func cleanForwarded(r *http.Request, trusted networks, https bool) netip.Addr {
 	return addr
 }
 
+// dropUpgrade leaves upgrades to tunnels, like WebSocket. Over HTTP/2 or TLS
+// inside its connection a client would talk to the instance past the router.
+func dropUpgrade(h http.Header) {
+	values, asked := h["Upgrade"]
+	if !asked {
+		return
+	}
+	to := strings.ToLower(strings.Join(values, ","))
+	if strings.ContainsAny(to, ", /") || strings.HasPrefix(to, "h2") || strings.HasPrefix(to, "tls") || strings.HasPrefix(to, "http") {
+		delete(h, "Upgrade")
+		delete(h, "Http2-Settings")
+	}
+}
+
 // forges reports a header that tells where a request came from.
 func forges(name string) bool {
 	const mark = "X-FORWARDED-"

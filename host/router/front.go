@@ -56,8 +56,12 @@ func newFront(e *env, addr string, l *socket.Listener) *front {
 		MaxHeaderBytes:    maxRequestHeader,
 		ErrorLog:          e.errlog,
 		ConnState:         f.count,
+		ConnContext:       withClient,
+		Protocols:         &http.Protocols{},
 	}
-	f.routes.Store(&routes{})
+	f.server.Protocols.SetHTTP1(true)
+	f.server.Protocols.SetUnencryptedHTTP2(true) // over TLS too: it ends before the server
+	f.routes.Store(newRoutes(nil))
 	return f
 }
 
@@ -88,7 +92,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // serve returns when the front is closed, or its listener broke.
-func (f *front) serve() error { return f.server.Serve(f.listener) }
+func (f *front) serve() error { return f.server.Serve(newDoor(f)) }
 
 // close ends it at once; it is also for a front that never served.
 func (f *front) close() {

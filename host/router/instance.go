@@ -29,8 +29,10 @@ type instance struct {
 	addr     string
 	counters *counters
 	now      func() time.Time
-	proxy    *httputil.ReverseProxy
-	pool     *http.Transport
+	h2c      bool                   // what it speaks
+	proxy    *httputil.ReverseProxy // over kept connections
+	once     *httputil.ReverseProxy // over a connection for one request
+	pools    []*http.Transport
 	conns    *conns
 	before   <-chan struct{} // closes when the one before in this slot is drained; or nil
 
@@ -48,14 +50,28 @@ type instance struct {
 	drained   chan struct{}
 }
 
-func newInstance(slot release.Slot, addr string, c *counters, e *env) *instance {
+func newInstance(slot release.Slot, addr string, h2c bool, c *counters, e *env) *instance {
 	in := &instance{
-		slot: slot, addr: addr, counters: c, now: e.Now, born: e.Now(),
+		slot: slot, addr: addr, h2c: h2c, counters: c, now: e.Now, born: e.Now(),
 		conns: newConns(addr),
 		idle:  make(chan struct{}), drained: make(chan struct{}),
 	}
-	in.pool = &http.Transport{
-		DialContext:            in.conns.dial,
+	kept, once := newPool(in.conns), newPool(in.conns)
+	once.DisableKeepAlives = true
+	in.pools = []*http.Transport{kept}
+	var to http.RoundTripper = kept
+	if h2c {
+		both := speaker{h2: newH2C(in.conns), h1: kept}
+		in.pools, to = append(in.pools, both.h2), both
+	}
+	in.proxy, in.once = newProxy(addr, to, e), newProxy(addr, once, e)
+	return in
+}
+
+// newPool keeps connections to one instance. Answers are not unpacked.
+func newPool(to *conns) *http.Transport {
+	return &http.Transport{
+		DialContext:            to.dial,
 		MaxIdleConnsPerHost:    idlePerHost,
 		IdleConnTimeout:        idleTimeout,
 		ResponseHeaderTimeout:  headerTimeout,
@@ -65,8 +81,32 @@ func newInstance(slot release.Slot, addr string, c *counters, e *env) *instance 
 		WriteBufferSize:        bufferSize,
 		DisableCompression:     true,
 	}
-	in.proxy = newProxy(addr, in.pool, e)
-	return in
+}
+
+// newH2C speaks HTTP/2 from the first byte.
+func newH2C(to *conns) *http.Transport {
+	pool := newPool(to)
+	pool.Protocols = &http.Protocols{}
+	pool.Protocols.SetUnencryptedHTTP2(true)
+	return pool
+}
+
+// speaker speaks HTTP/2, but where a connection shall become another one's:
+// that is HTTP/1.1.
+type speaker struct{ h2, h1 *http.Transport }
+
+// RoundTrip implements http.RoundTripper.
+func (s speaker) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Header.Get("Upgrade") != "" {
+		return s.h1.RoundTrip(r)
+	}
+	return s.h2.RoundTrip(r)
+}
+
+func (in *instance) closeIdle() {
+	for _, pool := range in.pools {
+		pool.CloseIdleConnections()
+	}
 }
 
 // claim takes a request for the instance, unless it drains. The order (count,
@@ -111,13 +151,13 @@ func (in *instance) drain(timeout time.Duration) <-chan struct{} {
 }
 
 func (in *instance) finish(timeout time.Duration) {
-	in.pool.CloseIdleConnections()
+	in.closeIdle()
 	if !in.waitIdle(timeout) {
 		in.conns.closeWrite()
 		in.waitIdle(drainGrace)
 	}
 	in.conns.close()
-	in.pool.CloseIdleConnections()
+	in.closeIdle()
 	if in.before != nil {
 		<-in.before
 	}

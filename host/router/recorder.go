@@ -25,7 +25,12 @@ type recorder struct {
 }
 
 // WriteHeader notes the status; interim answers (1xx) are not the answer.
+// A 100 is left to the server, which sends it as soon as the body is asked for:
+// the instance's own would come a second time.
 func (r *recorder) WriteHeader(status int) {
+	if status == http.StatusContinue {
+		return
+	}
 	if r.status == 0 && status >= 200 {
 		r.status = status
 	}
@@ -51,14 +56,15 @@ func (r *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	r.tunnel = true
 	r.status = http.StatusSwitchingProtocols
 	r.end(answered)
-	tcp, ok := conn.(*net.TCPConn)
+	client, ok := conn.(*clientConn)
 	if !ok {
 		return conn, buf, nil
 	}
-	if kept := r.in.conns.adopt(tcp); kept != nil {
+	client.tunnel.Store(true)
+	if kept := r.in.conns.adopt(client); kept != nil {
 		return kept, buf, nil
 	}
-	return nil, nil, errors.Join(errDrained, tcp.Close())
+	return nil, nil, errors.Join(errDrained, client.Close())
 }
 
 // end hands over what the counters need.

@@ -20,6 +20,7 @@ const (
 	idleGrace     = 5 * time.Second
 	probeInterval = 100 * time.Millisecond
 	bindInterval  = 250 * time.Millisecond
+	renewInterval = 30 * time.Second
 )
 
 // Options of a router. Only Dir is needed.
@@ -31,6 +32,7 @@ type Options struct {
 	Draw func(n int) int  // default: a fair draw of 0 … n-1; used by several goroutines
 	// After tells when to check an instance again; default: time.After.
 	After func(time.Duration) <-chan time.Time
+	Renew time.Duration // how often certificates are looked at; default 30 s
 	Hold  time.Duration // of requests before stable answers after a start; default 30 s
 	// IdleGrace is how long a client's idle connection outlives its address, for
 	// one last request; default 5 s.
@@ -80,6 +82,9 @@ func New(o Options) *Router {
 	if o.After == nil {
 		o.After = time.After
 	}
+	if o.Renew == 0 {
+		o.Renew = renewInterval
+	}
 	if o.Hold == 0 {
 		o.Hold = holdTimeout
 	}
@@ -125,7 +130,7 @@ func (r *Router) Run(ctx context.Context) error {
 		}
 		return fmt.Errorf("start router: %w", err)
 	}
-	followed := r.keepBound()
+	followed := r.keepServing(ctx)
 	r.endMetrics()
 	if followed {
 		r.leave()
@@ -138,6 +143,17 @@ func (r *Router) Run(ctx context.Context) error {
 		return nil
 	}
 	return context.Cause(ctx)
+}
+
+// keepServing keeps addresses bound and certificates fresh, and reports
+// whether a successor has them now.
+func (r *Router) keepServing(ctx context.Context) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	var fresh sync.WaitGroup
+	fresh.Go(func() { r.keepFresh(ctx) })
+	defer fresh.Wait()
+	defer cancel()
+	return r.keepBound()
 }
 
 // restore brings every route back with all its traffic on stable.

@@ -6,13 +6,17 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/go-shipper/shipper/host/router/certs"
 	"github.com/go-shipper/shipper/host/rpc"
 )
 
 // routes says which service answers what on one public address. It is an
 // immutable snapshot.
 type routes struct {
-	hosts map[string][]place // by name, "*.example.com", or "" for every other
+	hosts  map[string][]place // by name, "*.example.com", or "" for every other
+	tcp    *service           // alone on its address; nil: HTTP
+	secure bool               // TLS
+	certs  []*certs.Set
 }
 
 // place is a path prefix and who answers below it.
@@ -24,7 +28,14 @@ type place struct {
 func newRoutes(behind []*service) *routes {
 	t := &routes{hosts: map[string][]place{}}
 	for _, s := range behind {
-		route := s.table.Load().route
+		now := s.table.Load()
+		route := now.route
+		if route.Mode == rpc.ModeTCP {
+			t.tcp = s
+		}
+		if now.certs != nil {
+			t.secure, t.certs = true, append(t.certs, now.certs)
+		}
 		for _, host := range route.names() {
 			t.hosts[host] = append(t.hosts[host], place{route.prefix(), s})
 		}

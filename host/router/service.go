@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-shipper/shipper/host/router/certs"
 	"github.com/go-shipper/shipper/release"
 )
 
@@ -18,8 +19,9 @@ type table struct {
 	deadline   time.Time // of the weight, by the monotonic clock
 	instances  map[release.Slot]*instance
 	policy     policy
-	stable     *instance // nil: none
-	canary     *instance // nil: none
+	certs      *certs.Set // nil: no TLS
+	stable     *instance  // nil: none
+	canary     *instance  // nil: none
 }
 
 // expired reports whether the weight's lease ran out. Nobody has to notice:
@@ -78,6 +80,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *service) serve(w http.ResponseWriter, r *http.Request, v *visit) {
+	conn := clientOf(r)
 	if r.Method == http.MethodConnect {
 		v.refuse(w, http.StatusMethodNotAllowed, "CONNECT is not served here")
 		return
@@ -87,8 +90,13 @@ func (s *service) serve(w http.ResponseWriter, r *http.Request, v *visit) {
 		v.refuse(w, http.StatusServiceUnavailable, "the service is starting")
 		return
 	}
-	addr := cleanForwarded(r, s.table.Load().policy.trusted, r.TLS != nil)
-	x := s.claim(client{addr, r.Header, r})
+	dropUpgrade(r.Header)
+	addr := cleanForwarded(r, s.table.Load().policy.trusted, conn.https)
+	c := client{addr, r.Header, r}
+	x := s.claimPinned(conn, c)
+	if x == nil {
+		x = s.claim(c)
+	}
 	v.meets(x, addr)
 	if x.in == nil {
 		v.refuse(w, http.StatusServiceUnavailable, "no release of this service is running here")
@@ -96,12 +104,12 @@ func (s *service) serve(w http.ResponseWriter, r *http.Request, v *visit) {
 	}
 	b := prepare(w, r)
 	defer b.end()
-	err := forward(w, r, x)
+	err := forward(w, r, x, s.via(conn, r, x))
 	if isConnect(err) && b.rewind() == nil {
 		if stable := s.claimStable(x.in); stable != nil {
 			s.tellFallback(x.in, err)
 			x.choice, x.fallback = choice{in: stable}, true
-			err = forward(w, r, x)
+			err = forward(w, r, x, s.via(conn, r, x))
 		}
 	}
 	if err != nil {

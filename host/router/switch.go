@@ -3,6 +3,7 @@ package router
 import (
 	"time"
 
+	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/release"
 )
 
@@ -20,10 +21,11 @@ func (s *service) applyUntil(route Route, generation uint64, deadline time.Time)
 		route: route, generation: generation,
 		deadline:  deadline,
 		policy:    newPolicy(route),
+		certs:     s.certificates(old, route),
 		instances: map[release.Slot]*instance{},
 	}
 	for slot, addr := range route.Slots {
-		next.instances[slot] = s.instance(old.instances[slot], slot, addr, slot == route.Stable || slot == route.Canary)
+		next.instances[slot] = s.instance(old.instances[slot], slot, addr, route.Speak == rpc.SpeakH2C, slot == route.Stable || slot == route.Canary)
 	}
 	next.stable, next.canary = next.instances[route.Stable], next.instances[route.Canary]
 	s.attend(next)
@@ -50,11 +52,11 @@ func (s *service) attend(t *table) {
 
 // instance keeps the one there is, unless it moved, or drains and shall take
 // requests again.
-func (s *service) instance(old *instance, slot release.Slot, addr string, role bool) *instance {
-	if old != nil && old.addr == addr && !(role && old.draining.Load()) {
+func (s *service) instance(old *instance, slot release.Slot, addr string, h2c, role bool) *instance {
+	if old != nil && old.addr == addr && old.h2c == h2c && !(role && old.draining.Load()) {
 		return old
 	}
-	in := newInstance(slot, addr, s.counters[slot], s.env)
+	in := newInstance(slot, addr, h2c, s.counters[slot], s.env)
 	if c, ok := s.conditions[slot]; ok && old == nil {
 		in.assume(c)
 	}
@@ -71,6 +73,9 @@ func (s *service) view() View {
 		Route: t.route, Generation: t.generation, Epoch: s.epoch,
 		Expired: t.expired(now), Inflight: map[release.Slot]int64{}, Out: map[release.Slot]string{},
 		Ready: s.isReady(), Problem: s.problem, MetricsProblem: s.metricsProblem,
+	}
+	if t.certs != nil {
+		v.Certificates = t.certs.Status()
 	}
 	switch {
 	case v.Expired:
