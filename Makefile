@@ -37,6 +37,12 @@ test: ## all tests, those on the lab included
 	$(GO) test -race -timeout 25m ./lab/e2e
 	$(GO) test ./rollout/analysis # thousands of simulated hours, too slow with -race
 
+.PHONY: test-integration
+test-integration: ## what takes minutes more: a third-party program built and released
+	@build/ensure git wine ip
+	@$(MAKE) --no-print-directory helper
+	SHIPPER_INTEGRATION=1 $(GO) test -count=1 -timeout 40m -v ./lab/e2e -run 'ThirdParty'
+
 .PHONY: test-short
 test-short: ## what needs neither Wine nor GoReleaser
 	$(GO) vet ./...
