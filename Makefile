@@ -29,7 +29,7 @@ demo: ## two Windows hosts on this machine, three versions, one rollback
 
 .PHONY: test
 test: ## all tests, those on the lab included
-	@build/ensure git wine ip winrm cc krb5 sshd tinyproxy promtool
+	@build/ensure git wine ip winrm cc krb5 sshd tinyproxy promtool wixl msiinfo
 	@$(MAKE) --no-print-directory helper goreleaser testservers
 	$(GO) vet ./...
 	GOOS=windows $(GO) vet ./...

@@ -25,6 +25,7 @@ type File struct {
 	Retention    Retention               `yaml:"retention"`
 	Bootstrap    Bootstrap               `yaml:"bootstrap"`
 	Bundles      Bundles                 `yaml:"bundles"`
+	Package      Package                 `yaml:"package"`
 	Sign         Sign                    `yaml:"sign"`
 	Attest       Attest                  `yaml:"attest"`
 	Trust        Trust                   `yaml:"trust"`
@@ -49,6 +50,7 @@ type Target struct {
 	Retention   Retention `yaml:"retention"`
 	Bootstrap   Bootstrap `yaml:"bootstrap"`
 	Bundles     Bundles   `yaml:"bundles"`
+	Package     Package   `yaml:"package"`
 	Sign        Sign      `yaml:"sign"`
 	Attest      Attest    `yaml:"attest"`
 	Trust       Trust     `yaml:"trust"`
@@ -333,6 +335,12 @@ type S3 struct {
 	AccessKey    string `yaml:"accessKey"` // a reference, like the next two
 	SecretKey    string `yaml:"secretKey"`
 	SessionToken string `yaml:"sessionToken"`
+}
+
+// Package says which packages for other tools are made beside a bundle.
+type Package struct {
+	MSI          bool   `yaml:"msi"`
+	Manufacturer string `yaml:"manufacturer"` // default: the service's name
 }
 
 // Environment names hosts and overrides what may differ between environments.

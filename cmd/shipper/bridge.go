@@ -12,12 +12,8 @@ import (
 // helperFinder gets the program that serves on a host: one that the
 // configuration names, or embedded, from a folder, or built.
 func helperFinder(c config.HelperChoice) pipeline.Finder {
-	var given []helper.Given
-	for _, f := range c.Files {
-		given = append(given, helper.Given{Path: f.Path, SHA256: f.SHA256})
-	}
 	return func(ctx context.Context, goos, goarch string) (*bootstrap.Helper, error) {
-		h, err := find(ctx, given, goos, goarch)
+		h, err := helperFor(ctx, c, goos, goarch)
 		if err != nil {
 			return nil, err
 		}
@@ -25,7 +21,11 @@ func helperFinder(c config.HelperChoice) pipeline.Finder {
 	}
 }
 
-func find(ctx context.Context, given []helper.Given, goos, goarch string) (helper.Helper, error) {
+func helperFor(ctx context.Context, c config.HelperChoice, goos, goarch string) (helper.Helper, error) {
+	var given []helper.Given
+	for _, f := range c.Files {
+		given = append(given, helper.Given{Path: f.Path, SHA256: f.SHA256})
+	}
 	if len(given) > 0 && goos == "windows" {
 		return helper.FindGiven(given, goarch)
 	}

@@ -61,6 +61,9 @@ func TestThirdPartyProgram(t *testing.T) {
 		}
 	}
 	copyDir(t, "testdata/caddy", dir)
+	if err := os.Rename(filepath.Join(dir, "main.go.txt"), filepath.Join(dir, "main.go")); err != nil {
+		t.Fatal(err)
+	}
 	write(t, filepath.Join(dir, ".gitignore"), "/dist/\n")
 	write(t, filepath.Join(dir, "shipper.yaml"), fmt.Sprintf(caddyYAML, port, host.Name, host.Address, host.User, project.PasswordVar))
 	tag(t, dir, "1.0.0")
