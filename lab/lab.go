@@ -59,6 +59,11 @@ type Faults struct {
 	Unavailable   time.Duration // answer 503 for so long
 	RefuseAuth    int           // refuse so many right logons
 	HoldSends     int           // deliver so many Sends, but answer that they timed out
+	BusySends     int           // do not deliver so many Sends, and answer "busy"
+	LoseShells    int           // lose all shells at so many Sends
+	Expel         int           // answer 401 to so many requests of known connections
+	Silence       time.Duration // say nothing for so long
+	After         int           // let so many Sends go well before all this
 }
 
 // api is what a lab does; it keeps the systems' halves alike.

@@ -122,7 +122,7 @@ func (l *cargo) sendFrom(ctx context.Context, c *rpc.Client, p parcel) error {
 	}}
 	defer l.h.widen(ctx, c, p.left())()
 	_, err := c.Put(ctx, rpc.Put{
-		Service: l.h.p.Target.Service.Name, Run: l.run, Fence: l.h.fence,
+		Service: l.h.p.Target.Service.Name, Run: l.run, Fence: l.h.fenced(l.run).Fence,
 		Digest: p.file.SHA256, Size: p.file.Size, Encoded: int64(len(p.bytes)), Encoding: p.encoding, Offset: p.offset, Base: p.base,
 	}, body)
 	l.told.Wire += body.n

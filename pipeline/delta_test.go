@@ -294,7 +294,7 @@ func TestDeltaGoesOnAfterACut(t *testing.T) {
 	}
 	cut := io.MultiReader(bytes.NewReader(d[:290_000]), failing{})
 	if _, err := f[0].current().Put(t.Context(), rpc.Put{
-		Service: "orders", Run: s.run, Fence: f[0].fence, Digest: release.Of(next), Size: int64(len(next)),
+		Service: "orders", Run: s.run, Fence: f[0].fenced(s.run).Fence, Digest: release.Of(next), Size: int64(len(next)),
 		Encoded: int64(len(d)), Encoding: rpc.EncodingDelta, Base: release.Of(program(9)),
 	}, cut); err == nil {
 		t.Fatal("a cut put succeeded")

@@ -147,6 +147,10 @@ func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Resul
 func (d *deployment) pushAll(ctx context.Context, l *lease) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	for _, h := range d.f {
+		h.pushing(true)
+		defer h.pushing(false)
+	}
 	pushed := make(chan error, 1)
 	go func() {
 		pushed <- d.f.each(ctx, func(ctx context.Context, h *host) error {

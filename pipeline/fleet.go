@@ -34,7 +34,7 @@ func (f fleet) connect(ctx context.Context, install bool) error {
 	if len(f) == 0 {
 		return nil
 	}
-	connect := func(ctx context.Context, h *host) error { return h.connect(ctx, install) }
+	connect := func(ctx context.Context, h *host) error { return h.reach(ctx, install) }
 	if err := f[:1].each(ctx, connect); err != nil {
 		return reachProblem(err)
 	}

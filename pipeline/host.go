@@ -15,6 +15,8 @@ import (
 const (
 	// redialPause is how long a broken connection rests before the next try.
 	redialPause = 500 * time.Millisecond
+	// reachAgain is how often the first connection is tried again.
+	reachAgain = 2
 	// helloTimeout bounds the greeting; a guard may have to be started first.
 	helloTimeout = 90 * time.Second
 )
@@ -23,20 +25,40 @@ const (
 // that is made anew when it breaks, because every call is idempotent.
 type host struct {
 	config.Host
-	p       *Pipeline
-	hello   rpc.HelloReply
-	fence   int64
-	dialing chan struct{} // held while the connection is made anew
+	p         *Pipeline
+	hello     rpc.HelloReply
+	regaining chan struct{} // held while a lost session is taken again
+	dialing   chan struct{} // held while the connection is made anew
 
 	mu     sync.Mutex
 	conn   transport.Conn
 	client *rpc.Client
-	way    way  // of client
+	way    way // of client
+	hold   hold
 	narrow bool // a connection with lanes broke: better go on without
 }
 
 func newHost(p *Pipeline, h config.Host) *host {
-	return &host{Host: h, p: p, dialing: make(chan struct{}, 1)}
+	return &host{Host: h, p: p, dialing: make(chan struct{}, 1), regaining: make(chan struct{}, 1)}
+}
+
+// reach connects, and once more, if need be, to a host that was there: one
+// that is not there, or does not want us, is not asked again.
+func (h *host) reach(ctx context.Context, install bool) error {
+	err := h.connect(ctx, install)
+	for range reachAgain {
+		var t *transport.Error
+		if err == nil || !broken(err) || errors.As(err, &t) && t.Kind != transport.Broken && t.Kind != transport.Gone {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(redialPause):
+		}
+		err = h.connect(ctx, install)
+	}
+	return err
 }
 
 // connect dials, places the helper if install is set, and shakes hands.

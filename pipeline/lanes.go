@@ -32,7 +32,7 @@ func (h *host) widen(ctx context.Context, c *rpc.Client, bytes int64) (stop func
 	ctx, cancel := context.WithCancel(ctx)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.client != c || h.way.wide || h.narrow {
+	if h.client != c || h.way.wide || h.narrow || h.p.Single {
 		return cancel
 	}
 	l, n := h.way.lanes(h.hello, bytes)

@@ -60,6 +60,9 @@ func (l *lease) keep(ctx context.Context, main *host) error {
 			heard = l.p.Now()
 		case ctx.Err() != nil:
 			return nil
+		case errors.As(err, &refused) && refused.Code == rpc.CodeFenced && main.regain(ctx, me):
+			me.Fence, heard = main.fenced(l.run).Fence, l.p.Now()
+			continue
 		case errors.As(err, &refused):
 			return fmt.Errorf("renew lease: %w", err)
 		case l.p.Now().Sub(heard) > l.ttl:

@@ -37,7 +37,7 @@ func (h *host) freeze(ctx context.Context, run, message string) error {
 			Service: h.p.Target.Service.Name, Environment: h.p.Target.Environment, Run: run, Verb: "lock",
 			Owner: h.p.Owner, Address: h.p.Address, Message: message, Manual: true,
 		})
-		h.fence = s.Fence
+		h.took(run, "lock", s.Fence)
 		return err
 	})
 }
@@ -58,7 +58,7 @@ func (p *Pipeline) LockRelease(ctx context.Context) error {
 		if !st.Session.Manual {
 			return problem.New(problem.Locked, lockHint(st.Session), "run %s of %s holds the lock", st.Session.Run, st.Session.Owner)
 		}
-		h.fence = st.Session.Fence
+		h.took(st.Session.Run, "lock", st.Session.Fence)
 		return h.call(ctx, 0, func(c *rpc.Client) error {
 			return c.ReleaseSession(ctx, rpc.Ended{Fenced: h.fenced(st.Session.Run), State: string(rollout.Aborted), Why: "released by " + p.Owner})
 		})

@@ -43,6 +43,7 @@ type Pipeline struct {
 	Before  *Pipeline               // of the environment that releases must have been through
 	Exit    func(Result, error) int // the exit code that the journal records
 	Plain   bool                    // contents travel as they are, not compressed
+	Single  bool                    // by one stream, however far away a host is
 	Shelf   packaging.Shelf         // where bundles lie; nil: the folder that builds go to
 	Cache   string                  // folder of what was pushed before; empty: nothing is kept
 

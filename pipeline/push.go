@@ -28,7 +28,7 @@ func (h *host) push(ctx context.Context, run string, b *packaging.Bundle, s *sto
 	for _, f := range t.Files {
 		l.told.Bytes += f.Size
 	}
-	err = h.call(ctx, pushPatience, func(c *rpc.Client) error {
+	do := func(c *rpc.Client) error {
 		if err := l.put(ctx, c); err != nil {
 			return err
 		}
@@ -39,7 +39,8 @@ func (h *host) push(ctx context.Context, run string, b *packaging.Bundle, s *sto
 			return err
 		}
 		return c.Install(ctx, install)
-	})
+	}
+	err = h.inSession(ctx, run, func() error { return h.call(ctx, pushPatience, do) })
 	if err != nil {
 		return fmt.Errorf("push %s: %w", b.Release(), err)
 	}

@@ -42,7 +42,9 @@ func (h *host) acquire(ctx context.Context, run, verb string) error {
 			Run: run, Verb: verb, Owner: h.p.Owner, Address: h.p.Address,
 			TTL: h.p.Target.Rollback.Lease,
 		})
-		h.fence = s.Fence
+		if err == nil {
+			h.took(run, verb, s.Fence)
+		}
 		return err
 	})
 }
@@ -57,10 +59,6 @@ func (p *Pipeline) release(f fleet, run string, state rollout.State, why string)
 			return c.ReleaseSession(ctx, rpc.Ended{Fenced: h.fenced(run), State: string(state), Why: why})
 		})
 	})
-}
-
-func (h *host) fenced(run string) rpc.Fenced {
-	return rpc.Fenced{Service: h.p.Target.Service.Name, Run: run, Fence: h.fence}
 }
 
 // scribe hands the story's records to every host as they come. stop hands

@@ -54,10 +54,15 @@ type logon struct {
 // authenticate returns the user, or "" after it has answered the request itself.
 func (s *Server) authenticate(w http.ResponseWriter, r *http.Request, c *connection, secure bool) string {
 	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if scheme == "" && c.user != "" {
-		return c.user
-	}
 	l := &logon{Server: s, w: w, r: r, c: c, secure: secure, scheme: scheme}
+	if scheme == "" && c.user != "" {
+		if !s.faults.take(func(f *Faults) *int { return &f.Expel }) {
+			return c.user
+		}
+		*c = connection{}
+		l.unauthorized(nil)
+		return ""
+	}
 	var err error
 	if l.token, err = base64.StdEncoding.DecodeString(strings.TrimSpace(text)); err != nil {
 		l.unauthorized(nil)

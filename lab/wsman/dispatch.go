@@ -97,6 +97,14 @@ func (s *Server) send(ctx context.Context, r request, sh *shell) (reply, error) 
 	if err != nil {
 		return reply{}, err
 	}
+	s.faults.sent()
+	switch {
+	case s.faults.take(func(f *Faults) *int { return &f.LoseShells }):
+		s.shells.closeAll()
+		return reply{}, faultf(faultNoShell, "the request contains invalid selectors: the shell is gone")
+	case s.faults.take(func(f *Faults) *int { return &f.BusySends }):
+		return reply{}, faultf(faultBusy, "the requested resource is in use")
+	}
 	end := strings.EqualFold(stream.attributes["End"], "true")
 	if err := cmd.send(ctx, stream.bytes(), end, r.timeout); err != nil {
 		return reply{}, err

@@ -15,27 +15,52 @@ type Faults struct {
 	Unavailable   time.Duration // answer 503 for so long
 	RefuseAuth    int           // answer so many logons with 401, though they are right
 	HoldSends     int           // so many Sends are delivered, but answered TimedOut
+	BusySends     int           // so many Sends are not delivered, but answered "busy"
+	LoseShells    int           // so many Sends find no shell: all are gone
+	Expel         int           // so many requests of known connections are answered 401
+	Silence       time.Duration // take requests and say nothing for so long
+	After         int           // so many Sends go well before all this
 }
 
 // faultState holds the armed faults and what is left of them.
 type faultState struct {
-	mu          sync.Mutex
-	left        Faults
-	unavailable time.Time
+	mu    sync.Mutex
+	left  Faults
+	began time.Time // when After was over
 }
 
 func (f *faultState) set(faults Faults) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.left = faults
-	f.unavailable = time.Now().Add(faults.Unavailable)
+	f.left, f.began = faults, time.Now()
 }
 
-// delay waits for the armed latency.
+// sent counts a Send.
+func (f *faultState) sent() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.left.After > 0 {
+		f.left.After--
+		f.began = time.Now()
+	}
+}
+
+// within tells whether a fault that lasts is on, and how long it still is.
+func (f *faultState) within(duration func(Faults) time.Duration) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.left.After > 0 {
+		return 0
+	}
+	return max(0, duration(f.left)-time.Since(f.began))
+}
+
+// delay waits for the armed latency, and out the silence.
 func (f *faultState) delay(ctx context.Context) {
 	f.mu.Lock()
-	d := f.left.Latency
+	latency := f.left.Latency
 	f.mu.Unlock()
+	d := max(latency, f.within(func(f Faults) time.Duration { return f.Silence }))
 	if d <= 0 {
 		return
 	}
@@ -49,9 +74,7 @@ func (f *faultState) delay(ctx context.Context) {
 
 // refuse answers with 503 inside of the armed window.
 func (f *faultState) refuse(w http.ResponseWriter) bool {
-	f.mu.Lock()
-	down := time.Now().Before(f.unavailable)
-	f.mu.Unlock()
+	down := f.within(func(f Faults) time.Duration { return f.Unavailable }) > 0
 	if down {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
@@ -63,7 +86,7 @@ func (f *faultState) take(counter func(*Faults) *int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := counter(&f.left)
-	if *n <= 0 {
+	if *n <= 0 || f.left.After > 0 {
 		return false
 	}
 	*n--
@@ -74,7 +97,7 @@ func (f *faultState) take(counter func(*Faults) *int) bool {
 func (f *faultState) received(n int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.left.CutAfterBytes <= 0 {
+	if f.left.CutAfterBytes <= 0 || f.left.After > 0 {
 		return false
 	}
 	f.left.CutAfterBytes -= int64(n)

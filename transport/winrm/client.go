@@ -16,7 +16,7 @@ type client struct {
 	build builder
 	slots chan struct{} // one per open link
 	lost  atomic.Bool   // the last exchange failed on the way
-	delay atomic.Int64  // nanoseconds a connection takes at least
+	delay atomic.Int64  // nanoseconds an exchange takes at least
 
 	mu       sync.Mutex
 	idle     []*link
@@ -201,9 +201,6 @@ func (c *client) connect(ctx context.Context) (*link, error) {
 	if err != nil {
 		return nil, &phaseError{"dial", &linkError{err: err}}
 	}
-	if d := c.delay.Load(); d == 0 || int64(l.delay) < d {
-		c.delay.Store(int64(l.delay))
-	}
 	if err := c.logon(ctx, l, creds); err != nil {
 		l.close()
 		var le *linkError
@@ -217,6 +214,9 @@ func (c *client) connect(ctx context.Context) (*link, error) {
 
 func (c *client) put(l *link) {
 	c.mu.Lock()
+	if d := c.delay.Load(); d == 0 || int64(l.delay) < d {
+		c.delay.Store(int64(l.delay))
+	}
 	c.refusals = 0
 	closed := c.closed
 	if !closed {

@@ -73,5 +73,5 @@ func (l lane) Close() error {
 	return l.k.terminate(ctx)
 }
 
-// Delay is the shortest time a connection took to be made.
+// Delay is the time of the fastest exchange so far.
 func (p *pipe) Delay() time.Duration { return time.Duration(p.k.c.delay.Load()) }

@@ -212,6 +212,15 @@ func TestKerberosByKeytabAndCache(t *testing.T) {
 	}
 }
 
+// loseLinks makes what follows log on anew.
+func (c *conn) loseLinks() {
+	c.tidy.Wait()
+	c.c.close()
+	c.c.mu.Lock()
+	defer c.c.mu.Unlock()
+	c.c.closed = false
+}
+
 // Credentials are read before each logon; one that cannot be read is an error
 // then, and not before.
 func TestCredentialsAreReadAgain(t *testing.T) {
@@ -230,8 +239,7 @@ func TestCredentialsAreReadAgain(t *testing.T) {
 	}
 	c := dial(t, cfg).(*conn)
 	before := reads.Load()
-	c.c.close() // all links
-	c.c.closed = false
+	c.loseLinks()
 	if _, err := c.Run(t.Context(), "true", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -239,8 +247,7 @@ func TestCredentialsAreReadAgain(t *testing.T) {
 		t.Error("they were not read again")
 	}
 	gone.Store(true)
-	c.c.close()
-	c.c.closed = false
+	c.loseLinks()
 	_, err := c.Run(t.Context(), "true", nil)
 	denied(t, err, transport.Denied, hintCredentials)
 }

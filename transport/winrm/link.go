@@ -27,7 +27,7 @@ type link struct {
 	seals    *seals        // nil inside TLS
 	logoff   func()        // frees what a logon keeps; nil: nothing
 	basic    string        // Authorization of every request, or empty
-	delay    time.Duration // of connecting
+	delay    time.Duration // of the fastest exchange
 	over     bool          // the host said that it closes the connection
 	rested   time.Time     // since when idle
 	watched  chan error    // while idle: what the watch saw
@@ -54,12 +54,11 @@ var (
 func dialLink(ctx context.Context, cfg Config) (*link, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, cfg.DialTimeout, fmt.Errorf("%w within %s", errNoConnection, cfg.DialTimeout))
 	defer cancel()
-	began := time.Now()
 	tcp, err := cfg.dial(ctx)
 	if err != nil {
 		return nil, causeOf(ctx, err)
 	}
-	l := &link{url: cfg.url(), conn: &counted{Conn: tcp}, delay: time.Since(began)}
+	l := &link{url: cfg.url(), conn: &counted{Conn: tcp}}
 	if cfg.HTTPS {
 		secure := tls.Client(tcp, cfg.tls())
 		if err := secure.HandshakeContext(ctx); err != nil {

@@ -38,10 +38,13 @@ func (e *linkError) Unwrap() error { return e.err }
 // post is one HTTP exchange. It is written and read right here, by nobody
 // else's connection pool: what is authenticated is this one connection.
 func (l *link) post(ctx context.Context, header http.Header, body []byte) (*answer, error) {
-	before := l.conn.written.Load()
+	before, began := l.conn.written.Load(), time.Now()
 	a, err := l.roundTrip(ctx, header, body)
 	if err != nil {
 		return nil, &linkError{err: causeOf(ctx, err), sent: l.conn.written.Load() > before}
+	}
+	if d := time.Since(began); l.delay == 0 || d < l.delay {
+		l.delay = d
 	}
 	return a, nil
 }

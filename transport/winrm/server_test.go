@@ -118,7 +118,7 @@ func startHostAs(t testing.TB, config wsman.Config) *host {
 	}
 	base := Config{
 		Host: "web1", Address: "127.0.0.1", User: testUser, Password: testPassword,
-		OperationTimeout: time.Second, RetryDelay: 20 * time.Millisecond,
+		OperationTimeout: 10 * time.Second, RetryDelay: 20 * time.Millisecond,
 	}
 	h.http, h.https = base, base
 	h.http.Port = listen(h.Serve)

@@ -23,8 +23,15 @@ const serviceName = "bench"
 
 // remote is a host and how to reach it.
 type remote struct {
-	winrm.Config
-	Serve string // the command line of the bridge; empty: bring the helper there
+	Host, Address          string
+	Port                   int
+	HTTPS                  bool
+	User, Password, CAFile string
+	Serve                  string // the command line of the bridge; empty: bring the helper there
+}
+
+func (r remote) config() winrm.Config {
+	return winrm.Config{Host: r.Host, Address: r.Address, Port: r.Port, HTTPS: r.HTTPS, User: r.User, Password: r.Password, CAFile: r.CAFile}
 }
 
 // controller is a pipeline to those hosts.
@@ -45,7 +52,7 @@ func controller(hosts []remote, plain bool) *pipeline.Pipeline {
 		Emit: func(journal.Record) {},
 		Exit: func(pipeline.Result, error) int { return 0 },
 		Dial: func(ctx context.Context, h config.Host) (transport.Conn, error) {
-			return winrm.Dial(ctx, by[h.Name].Config)
+			return winrm.Dial(ctx, by[h.Name].config())
 		},
 		Bridge: func(ctx context.Context, conn transport.Conn, h config.Host, install bool) (string, error) {
 			if line := by[h.Name].Serve; line != "" {

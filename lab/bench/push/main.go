@@ -24,31 +24,47 @@ type bench struct {
 	exe      []byte
 	versions int
 	results  map[string]float64
+	pushes   int // of the fault run
+	seed     uint64
 }
 
 func main() {
 	lab.Serve()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	role := flag.String("role", "", "what this process is, when it is not the bench: hosts or controller")
 	only := flag.String("only", "wire", "which `PARTS` to measure, separated by commas")
+	pushes := flag.Int("faults", 1000, "how `MANY` pushes of the fault run")
+	seed := flag.Uint64("seed", 1, "of the fault run")
 	flag.Parse()
-	if err := run(ctx, strings.Split(*only, ",")); err != nil {
+	b := &bench{results: map[string]float64{}, pushes: *pushes, seed: *seed}
+	if err := b.act(ctx, *role, strings.Split(*only, ",")); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, parts []string) error {
+func (b *bench) act(ctx context.Context, role string, parts []string) error {
+	switch role {
+	case "hosts":
+		return serveHosts(ctx, os.Stdin, os.Stdout)
+	case "controller":
+		return serveController(ctx, os.Stdin, os.Stdout)
+	}
+	return b.run(ctx, parts)
+}
+
+func (b *bench) run(ctx context.Context, parts []string) error {
 	dir, err := os.MkdirTemp("", "shipper-bench-push-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{dir: dir, results: map[string]float64{}}
+	b.dir = dir
 	if b.exe, err = executable(ctx, dir); err != nil {
 		return err
 	}
-	all := map[string]func(context.Context) error{"wire": b.wire}
+	all := map[string]func(context.Context) error{"wire": b.wire, "latency": b.latency, "memory": b.memory, "faults": b.faults}
 	for _, part := range parts {
 		if err := all[part](ctx); err != nil {
 			return fmt.Errorf("%s: %w", part, err)

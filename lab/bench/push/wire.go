@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/go-shipper/shipper/lab"
-	"github.com/go-shipper/shipper/transport/winrm"
 )
 
 // rounds is how often each way is measured, in turn; the median counts.
@@ -33,7 +32,7 @@ func (b *bench) wire(ctx context.Context) error {
 		return err
 	}
 	for _, https := range []bool{false, true} {
-		w, err := b.protection(ctx, labConfig(h, https))
+		w, err := b.protection(ctx, labRemote(h, https))
 		if err != nil {
 			return err
 		}
@@ -42,20 +41,20 @@ func (b *bench) wire(ctx context.Context) error {
 	return nil
 }
 
-func labConfig(h lab.Host, https bool) winrm.Config {
-	cfg := winrm.Config{Host: h.Name, Address: h.Address, Port: h.HTTPPort, User: h.User, Password: h.Password, CAFile: h.CAFile}
+func labRemote(h lab.Host, https bool) remote {
+	r := remote{Host: h.Name, Address: h.Address, Port: h.HTTPPort, User: h.User, Password: h.Password, CAFile: h.CAFile}
 	if https {
-		cfg.HTTPS, cfg.Port = true, h.HTTPSPort
+		r.HTTPS, r.Port = true, h.HTTPSPort
 	}
-	return cfg
+	return r
 }
 
 // protection measures all ways over one of the two ports.
-func (b *bench) protection(ctx context.Context, cfg winrm.Config) (ways, error) {
+func (b *bench) protection(ctx context.Context, host remote) (ways, error) {
 	var w ways
 	for range rounds {
 		content := b.variant()
-		push, whole, err := b.push(ctx, cfg, content)
+		push, whole, err := b.push(ctx, host, content)
 		if err != nil {
 			return w, err
 		}
@@ -64,9 +63,9 @@ func (b *bench) protection(ctx context.Context, cfg winrm.Config) (ways, error) 
 			into *[]float64
 			do   func() (float64, error)
 		}{
-			{&w.ceiling, func() (float64, error) { return ceiling(ctx, cfg, content) }},
-			{&w.doubled, func() (float64, error) { return doubled(ctx, cfg, content) }},
-			{&w.ansible, func() (float64, error) { return ansible(ctx, b.dir, cfg, content) }},
+			{&w.ceiling, func() (float64, error) { return ceiling(ctx, host.config(), content) }},
+			{&w.doubled, func() (float64, error) { return doubled(ctx, host.config(), content) }},
+			{&w.ansible, func() (float64, error) { return ansible(ctx, b.dir, host.config(), content) }},
 		} {
 			r, err := m.do()
 			if err != nil {
@@ -75,24 +74,24 @@ func (b *bench) protection(ctx context.Context, cfg winrm.Config) (ways, error) 
 			*m.into = append(*m.into, r)
 		}
 	}
-	r, err := echo(ctx, cfg, b.exe)
+	r, err := echo(ctx, host.config(), b.exe)
 	w.echo = []float64{r}
 	return w, err
 }
 
 // push pushes content as a release, not compressed. The first rate is until
 // the host has it flushed and verified, the second until it is installed.
-func (b *bench) push(ctx context.Context, cfg winrm.Config, content []byte) (arrived, installed float64, err error) {
+func (b *bench) push(ctx context.Context, r remote, content []byte) (arrived, installed float64, err error) {
 	path, err := bundle(b.dir, b.version(), "windows", content)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer os.Remove(path)
-	told, err := push(ctx, controller([]remote{{Config: cfg}}, true), path)
+	told, err := push(ctx, controller([]remote{r}, true), path)
 	if err != nil {
 		return 0, 0, err
 	}
-	p := told[cfg.Host]
+	p := told[r.Host]
 	n := float64(p.Bytes)
 	return n / (p.Seconds - p.Install), n / p.Seconds, nil
 }
