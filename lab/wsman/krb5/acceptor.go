@@ -31,7 +31,7 @@ import (
 var (
 	ErrDenied    = errors.New("ticket refused")
 	ErrMalformed = errors.New("malformed Kerberos token")
-	ErrOrder     = errors.New("Kerberos message out of order")
+	ErrOrder     = errors.New("message out of order")
 )
 
 const skew = 5 * time.Minute

@@ -15,7 +15,7 @@ const (
 var ErrUnavailable = errors.New("only Windows can log on as the user who runs shipper")
 
 // ErrNoLogon says that the package has nothing to log on with.
-var ErrNoLogon = errors.New("Windows cannot log on as the user who runs shipper")
+var ErrNoLogon = errors.New("no logon as the Windows user who runs shipper")
 
 // ErrWeak says that the other end left out what was asked for.
 var ErrWeak = errors.New("the logon has no mutual authentication or no sealing")
