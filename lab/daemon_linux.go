@@ -167,9 +167,13 @@ func (d *daemon) openPorts() error {
 	if err != nil {
 		return err
 	}
+	account, err := domainAccount(filepath.Join(d.dir, keytabName))
+	if err != nil {
+		return err
+	}
 	h := d.state.Host
 	d.server = wsman.New(wsman.Config{
-		Runner: d.runner, Computer: strings.ToUpper(h.Name), Certificate: certificate, Logf: d.log.Printf,
+		Runner: d.runner, Computer: strings.ToUpper(h.Name), Certificate: certificate, Kerberos: account, Logf: d.log.Printf,
 		Password: func(user string) (string, bool) { return h.Password, strings.EqualFold(user, h.User) },
 	})
 	plain, err := net.Listen("tcp", net.JoinHostPort(h.Address, strconv.Itoa(h.HTTPPort)))
