@@ -29,7 +29,7 @@ demo: ## two Windows hosts on this machine, three versions, one rollback
 
 .PHONY: test
 test: ## all tests, those on the lab included
-	@build/ensure git wine ip winrm cc krb5 sshd tinyproxy promtool wixl msiinfo
+	@build/ensure git wine ip winrm cc krb5 sshd tinyproxy promtool wixl msiinfo osslsigncode openssl
 	@$(MAKE) --no-print-directory helper goreleaser testservers
 	$(GO) vet ./...
 	GOOS=windows $(GO) vet ./...
@@ -47,6 +47,12 @@ test-integration: ## what takes minutes more: a third-party program built and re
 test-short: ## what needs neither Wine nor GoReleaser
 	$(GO) vet ./...
 	$(GO) test -short ./...
+
+.PHONY: test-integration
+test-integration: ## what takes longer: other tools on what we sign (builds cosign, minutes at first)
+	@build/ensure git
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
+	PATH=$(CURDIR)/bin:$$PATH $(GO) test -count=1 -v -run Cosign ./packaging
 
 .PHONY: helper
 helper: ## the Windows builds of shipper-host, compressed, for embedding

@@ -110,8 +110,11 @@ func Read(r io.ReaderAt, size int64) (*Bundle, error) {
 // flipped byte is found wherever it lies, in the archive's own structures too.
 func checkSeal(r io.ReaderAt, size int64) error {
 	body := size - int64(sealSize)
-	if body <= 0 || body > maxTotal+maxManifest {
+	if body > maxTotal+maxManifest {
 		return fmt.Errorf("not a bundle: %d bytes", size)
+	}
+	if body <= 0 {
+		return noSeal(r)
 	}
 	seal := make([]byte, sealSize)
 	if _, err := r.ReadAt(seal, body); err != nil && err != io.EOF {

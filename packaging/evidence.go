@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-shipper/shipper/config"
 	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/release"
 	"github.com/go-shipper/shipper/release/attest"
@@ -64,12 +65,12 @@ func (v *voucher) sign(m Manifest, first attest.Subject) ([]byte, error) {
 }
 
 // newVoucher opens the key that the configuration names.
-func newVoucher(req PackRequest) (*voucher, error) {
-	key, err := Signer(req.Attest)
+func newVoucher(a config.Attest) (*voucher, error) {
+	key, err := Signer(a)
 	if err != nil || key == nil {
 		return nil, err
 	}
-	keys, err := PublicKeys(req.Attest.Successors)
+	keys, err := PublicKeys(a.Successors)
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ func Pack(ctx context.Context, req PackRequest) (bundle string, m Manifest, b *B
 	if req.Dir, err = filepath.Abs(req.Dir); err != nil {
 		return "", m, nil, problem.Wrap(problem.Usage, err, "build", "")
 	}
-	v, err := newVoucher(req)
+	v, err := newVoucher(req.Attest)
 	if err != nil {
 		return "", m, nil, err
 	}

@@ -60,7 +60,7 @@ func leftOut(ctx context.Context, req PackRequest) error {
 		}
 	}
 	for _, key := range []string{"GOEXPERIMENT", "GOAMD64", "GOARM64"} {
-		if value := settings[key]; value != pinned[key] {
+		if value := settings[key]; value != "" && value != pinned[key] {
 			words = append(words, key+"="+value)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-shipper/shipper/config"
 	"github.com/go-shipper/shipper/release"
 )
 
@@ -35,6 +36,15 @@ type Contents func(target TargetManifest, f release.File) (io.ReadCloser, error)
 // that a damaged bundle is told from a good one before anything is read.
 func WriteBundle(w io.Writer, m Manifest, contents Contents) (Manifest, error) {
 	return writeBundle(w, m, contents, nil)
+}
+
+// WriteSigned is WriteBundle with an attestation by the key that a names.
+func WriteSigned(w io.Writer, m Manifest, contents Contents, a config.Attest) (Manifest, error) {
+	v, err := newVoucher(a)
+	if err != nil {
+		return m, err
+	}
+	return writeBundle(w, m, contents, v)
 }
 
 func writeBundle(w io.Writer, m Manifest, contents Contents, v *voucher) (Manifest, error) {

@@ -47,7 +47,11 @@ func Verify(r io.ReaderAt, size int64) (*Signature, error) {
 	if err != nil {
 		return nil, err
 	}
-	p7, err := pkcs7.Parse(trimPadding(raw))
+	raw = trimPadding(raw)
+	if err := checkDER(raw, 0); err != nil {
+		return nil, err
+	}
+	p7, err := pkcs7.Parse(raw)
 	if err != nil {
 		return nil, fmt.Errorf("read signature: %w", err)
 	}
