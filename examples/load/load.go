@@ -24,6 +24,9 @@ type Options struct {
 	Timeout   time.Duration // per request, default 10 s
 	Version   string        // header that names the version, default X-Orders-Version
 	Slot      string        // header that names the slot, default X-Slot
+
+	Sockets   []string // addresses of WebSockets that echo; one client each, which holds it open
+	Downloads []string // addresses of large bodies; one client each, one after another
 }
 
 func (o Options) withDefaults() Options {
@@ -50,6 +53,7 @@ type Generator struct {
 	o    Options
 	free chan *client
 	done chan struct{}
+	held sync.WaitGroup // of sockets and downloads
 
 	mu     sync.Mutex
 	change *sync.Cond
@@ -68,7 +72,42 @@ func Start(ctx context.Context, o Options) *Generator {
 		g.free <- newClient(i >= o.KeepAlive, o.Timeout)
 	}
 	go g.send(ctx)
+	for _, address := range o.Sockets {
+		g.held.Go(func() { g.keepSocket(ctx, address) })
+	}
+	for _, address := range o.Downloads {
+		g.held.Go(func() { g.download(ctx, address) })
+	}
 	return g
+}
+
+// download fetches one body after another, whole; the last one is cut by our
+// own end, and no loss.
+func (g *Generator) download(ctx context.Context, address string) {
+	c := newClient(true, 0)
+	for ctx.Err() == nil {
+		began := time.Now()
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+		key, status := Key{URL: address}, 0
+		if err == nil {
+			key, status, err = c.fetch(g.o, req, key)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		g.note(func(r *Report) { r.count(key, status, err, time.Now(), time.Since(began)) })
+		if err != nil {
+			sleep(ctx, socketEvery)
+		}
+	}
+}
+
+// note changes the report.
+func (g *Generator) note(f func(*Report)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f(&g.report)
+	g.change.Broadcast()
 }
 
 // Wait returns the report once the context of Start ended and every request
@@ -164,6 +203,7 @@ func (g *Generator) finish() {
 	for range cap(g.free) {
 		(<-g.free).close()
 	}
+	g.held.Wait()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.report.Ended = time.Now()
@@ -213,6 +253,10 @@ func (c *client) do(o Options, url string, post bool) (Key, int, error) {
 		return key, 0, err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	return c.fetch(o, req, key)
+}
+
+func (c *client) fetch(o Options, req *http.Request, key Key) (Key, int, error) {
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return key, 0, err

@@ -46,11 +46,13 @@ type Count struct {
 
 // Report is what became of all requests.
 type Report struct {
-	Began   time.Time
-	Ended   time.Time // zero while it runs
-	Late    int64     // requests that had to wait for a free client
-	Answers map[Key]Count
-	Losses  map[Loss]Count
+	Began time.Time
+	Ended time.Time // zero while it runs
+	Late  int64     // requests that had to wait for a free client
+	// Reopened are WebSockets that were closed as the protocol wants it.
+	Reopened int64
+	Answers  map[Key]Count
+	Losses   map[Loss]Count
 }
 
 func (r *Report) count(key Key, status int, err error, at time.Time, took time.Duration) {

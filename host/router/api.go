@@ -35,6 +35,9 @@ type Route struct {
 	// afterwards everything goes to Stable. 0 only with Weight 0.
 	Lease        time.Duration `json:"lease"`
 	DrainTimeout time.Duration `json:"drainTimeout"` // 0: 30 s
+	// TunnelGrace is over how long the WebSockets of a slot that drains are told
+	// to connect again, one after another; 0: half of DrainTimeout.
+	TunnelGrace time.Duration `json:"tunnelGrace,omitempty"`
 	Boot         string        `json:"boot"`         // hold (also if empty) | refuse
 	// Salt mixes who is drawn for the canary; one per rollout.
 	Salt string `json:"salt,omitempty"`
