@@ -38,7 +38,7 @@ type Route struct {
 	// TunnelGrace is over how long the WebSockets of a slot that drains are told
 	// to connect again, one after another; 0: half of DrainTimeout.
 	TunnelGrace time.Duration `json:"tunnelGrace,omitempty"`
-	Boot         string        `json:"boot"`         // hold (also if empty) | refuse
+	Boot        string        `json:"boot"` // hold (also if empty) | refuse
 	// Salt mixes who is drawn for the canary; one per rollout.
 	Salt string `json:"salt,omitempty"`
 }

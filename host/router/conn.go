@@ -83,6 +83,22 @@ func (s *conns) closeWrite() {
 	}
 }
 
+// goodbye tells the clients of WebSockets to connect again, one after another
+// over most of grace, so that they do not all come at once.
+func (s *conns) goodbye(grace time.Duration, idle <-chan struct{}) {
+	tunnels := s.all(s.tunnels)
+	for _, c := range tunnels {
+		if w, ok := c.stream.(*websocket); ok {
+			go w.goodbye()
+		}
+		select {
+		case <-time.After(grace * 4 / 5 / time.Duration(len(tunnels))):
+		case <-idle:
+			return
+		}
+	}
+}
+
 // close cuts every connection and lets no new one come up.
 func (s *conns) close() {
 	s.mu.Lock()

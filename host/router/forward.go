@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"strings"
 	"sync"
 )
 
@@ -14,6 +15,7 @@ import (
 func forward(w http.ResponseWriter, r *http.Request, x *exchange, via *httputil.ReverseProxy) error {
 	in := x.in
 	rec := &recorder{ResponseWriter: w, in: in, x: x, start: in.now()}
+	rec.websocket = strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
 	aborted := true
 	defer func() {
 		if !rec.tunnel {

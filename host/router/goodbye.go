@@ -2,16 +2,9 @@ package router
 
 import (
 	"encoding/binary"
-	"net"
 	"sync"
 	"time"
 )
-
-// stream is a connection of which one direction can be closed.
-type stream interface {
-	net.Conn
-	CloseWrite() error
-}
 
 const (
 	opcodeClose  = 8

@@ -42,6 +42,7 @@ type instance struct {
 	outlier outlier
 
 	told      atomic.Int64 // when a fallback to stable was logged last
+	grace     atomic.Int64 // over which WebSockets are told to go, at a drain
 	inflight  atomic.Int64
 	draining  atomic.Bool
 	idle      chan struct{} // closed when draining and nothing is in flight
@@ -152,7 +153,9 @@ func (in *instance) drain(timeout time.Duration) <-chan struct{} {
 
 func (in *instance) finish(timeout time.Duration) {
 	in.closeIdle()
-	if !in.waitIdle(timeout) {
+	grace := time.Duration(in.grace.Load())
+	go in.conns.goodbye(grace, in.idle)
+	if !in.waitIdle(max(timeout, grace)) {
 		in.conns.closeWrite()
 		in.waitIdle(drainGrace)
 	}

@@ -14,14 +14,15 @@ import (
 // recorder passes an answer on and notes what the counters need.
 type recorder struct {
 	http.ResponseWriter
-	in     *instance
-	x      *exchange
-	start  time.Time
-	status int
-	bytes  int64
-	broken bool  // the client does not take it any more
-	tunnel bool  // switched protocols, and counted then
-	err    error // why there is no answer
+	in        *instance
+	x         *exchange
+	start     time.Time
+	status    int
+	bytes     int64
+	broken    bool  // the client does not take it any more
+	websocket bool  // asked to become one
+	tunnel    bool  // switched protocols, and counted then
+	err       error // why there is no answer
 }
 
 // WriteHeader notes the status; interim answers (1xx) are not the answer.
@@ -61,7 +62,11 @@ func (r *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return conn, buf, nil
 	}
 	client.tunnel.Store(true)
-	if kept := r.in.conns.adopt(client); kept != nil {
+	end := stream(client)
+	if r.websocket {
+		end = &websocket{stream: client}
+	}
+	if kept := r.in.conns.adopt(end); kept != nil {
 		return kept, buf, nil
 	}
 	return nil, nil, errors.Join(errDrained, client.Close())

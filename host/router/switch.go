@@ -43,6 +43,7 @@ func (s *service) attend(t *table) {
 	for slot, in := range t.instances {
 		log := s.env.Log.With("service", s.name, "slot", slot)
 		in.outlier.set(t.route.Outlier, log)
+		in.grace.Store(int64(t.route.tunnelGrace()))
 		in.watch(t.route.Health, in == t.stable || in == t.canary, s.env, log)
 	}
 	if t.canary != nil && t.route.Weight > 0 {
@@ -106,6 +107,11 @@ func (s *service) view() View {
 // connection to their instances.
 func stop(f *front, behind []*service) {
 	began := time.Now()
+	for _, s := range behind {
+		for _, in := range s.table.Load().instances {
+			go in.conns.goodbye(time.Duration(in.grace.Load()), in.idle)
+		}
+	}
 	if f != nil {
 		f.drain(longestDrain(behind))
 	}

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -115,6 +116,8 @@ func (r Route) checkTimes() error {
 		return fmt.Errorf("lease %v: want at most %v", r.Lease, maxLease)
 	case r.Weight > 0 && r.Lease == 0:
 		return fmt.Errorf("weight %v without a lease", r.Weight)
+	case r.TunnelGrace < 0 || r.TunnelGrace > maxDrainTimeout:
+		return fmt.Errorf("tunnel grace %v: want at most %v", r.TunnelGrace, maxDrainTimeout)
 	case r.DrainTimeout < 0 || r.DrainTimeout > maxDrainTimeout:
 		return fmt.Errorf("drain timeout %v: want at most %v", r.DrainTimeout, maxDrainTimeout)
 	case r.Boot != "" && r.Boot != BootHold && r.Boot != BootRefuse:
@@ -122,6 +125,9 @@ func (r Route) checkTimes() error {
 	}
 	return nil
 }
+
+// tunnelGrace is half of the drain timeout unless the route says otherwise.
+func (r Route) tunnelGrace() time.Duration { return cmp.Or(r.TunnelGrace, r.DrainTimeout/2) }
 
 // lasting is what outlives a start of the router: never a canary's share.
 func (r Route) lasting() Route {

@@ -90,9 +90,7 @@ func caddyConfig(p *peer, to string) string {
   grace_period 30s
 }
 http://%s {
-  reverse_proxy %s {
-    stream_close_delay 1s
-  }
+  reverse_proxy %s
 }
 `, p.dir, p.public, to)
 }
