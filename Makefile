@@ -11,6 +11,8 @@ TOOLS  := CGO_ENABLED=0 $(GO) tool
 
 # Of a bench.
 ROUNDS     ?= 5
+CHANGES    ?= 100
+WINECHANGES ?= 12
 BENCHFLAGS ?=
 
 .PHONY: help
@@ -65,8 +67,9 @@ goreleaser: # the pinned GoReleaser; minutes at first, then from the build cache
 
 .PHONY: bench-router
 bench-router: ## the router beside nginx, HAProxy and Caddy; ROUNDS=1 is quick
-	@build/ensure haproxy nginx caddy
-	PATH=$$PATH:/usr/sbin $(GO) run ./lab/bench/router -rounds $(ROUNDS) $(BENCHFLAGS)
+	@build/ensure git wine ip haproxy nginx caddy
+	PATH=$$PATH:/usr/sbin $(GO) run ./lab/bench/router -rounds $(ROUNDS) \
+	  -zero-loss "$(GO) run ./lab/bench/zeroloss -rounds $(CHANGES) -wine $(WINECHANGES)" $(BENCHFLAGS)
 
 # What release.yml runs; RELEASE="--snapshot --skip=publish" tries it here.
 .PHONY: release
