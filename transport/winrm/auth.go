@@ -158,8 +158,10 @@ func (l *link) ticket(ctx context.Context, login *krb5.Login, service, scheme st
 	if a.status == http.StatusUnauthorized {
 		login.Forget(service)
 		if missing == nil && len(token) > 0 {
-			_, err := i.Finish(token) // what the host says is wrong
-			return a, err
+			if _, err := i.Finish(token); err != nil { // what the host says is wrong
+				return a, err
+			}
+			return a, errRefused // a proof beside a refusal: somebody changed one of them
 		}
 		return a, refusedOffers(a, scheme)
 	}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -250,4 +251,52 @@ func TestCredentialsAreReadAgain(t *testing.T) {
 	c.loseLinks()
 	_, err := c.Run(t.Context(), "true", nil)
 	denied(t, err, transport.Denied, hintCredentials)
+}
+
+// Somebody on the way who turns the host's yes into a no, and keeps its proof,
+// does not make us speak in the clear.
+func TestProofBesideARefusal(t *testing.T) {
+	d := startDomain(t)
+	h := d.host(t, wsman.Config{})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := startRelayOn(t, l, func() (net.Conn, error) {
+		c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", portText(h.http.Port)))
+		return refusing{c}, err
+	})
+	cfg := d.as(h.http)
+	cfg.Port = r.port()
+	_, err = Dial(t.Context(), cfg)
+	denied(t, err, transport.Denied, hintTicketRefused)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if bytes.Contains(r.said, []byte("MaxEnvelopeSize")) {
+		t.Error("a message went in the clear")
+	}
+}
+
+// refusing changes what a host says about logons.
+type refusing struct{ net.Conn }
+
+func (c refusing) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if bytes.Contains(b[:n], []byte("Www-Authenticate: Kerberos ")) {
+		copy(b, bytes.Replace(b[:n], []byte("HTTP/1.1 200"), []byte("HTTP/1.1 401"), 1))
+	}
+	return n, err
+}
+
+func TestNothingIsSentUnsealed(t *testing.T) {
+	h := startHost(t, wsman.Limits{})
+	l, err := dialLink(t.Context(), h.http.withDefaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	before := l.conn.written.Load()
+	if _, err := l.exchange(t.Context(), message{body: []byte("x")}); !errors.Is(err, errNotSealed) || l.conn.written.Load() != before {
+		t.Errorf("error %v", err)
+	}
 }

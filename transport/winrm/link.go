@@ -100,8 +100,12 @@ func (l *link) wake() bool {
 }
 
 // exchange sends one message and gives the body of its reply, or its fault.
+// Without TLS nothing leaves unsealed, however the logon went.
 func (l *link) exchange(ctx context.Context, m message) (*body, error) {
 	kind, payload := plainType, m.body
+	if l.seals == nil && l.cert == nil {
+		return nil, errNotSealed
+	}
 	if l.seals != nil {
 		sealed, err := l.seals.seal(m.body)
 		if err != nil {
@@ -135,7 +139,7 @@ func (l *link) plain(a *answer) ([]byte, error) {
 	return l.seals.open(a.body)
 }
 
-var errNotSealed = errors.New("the answer is not encrypted")
+var errNotSealed = errors.New("the connection is not encrypted")
 
 // check parses the reply and makes sure that it answers this message.
 func check(m message, status int, plain []byte) (*body, error) {

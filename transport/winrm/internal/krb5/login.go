@@ -106,7 +106,9 @@ func newLogin(c Credentials) (*Login, error) {
 // heads.
 func account(c Credentials, defaultRealm string) (principal, error) {
 	user, realm, _ := strings.Cut(c.User, "@")
-	if strings.ContainsAny(user, `\`) {
+	if _, name, ok := strings.Cut(user, `\`); ok && c.Realm != "" {
+		user = name
+	} else if ok {
 		return principal{}, fmt.Errorf("%w: %s names a NetBIOS domain", ErrRealm, c.User)
 	}
 	realm = strings.ToUpper(realm)

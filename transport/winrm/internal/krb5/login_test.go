@@ -20,6 +20,7 @@ func TestTickets(t *testing.T) {
 	for name, l := range map[string]*Login{
 		"password":               r.alice(t),
 		"password, realm beside": r.login(t, Credentials{User: "alice@somewhere", Realm: kdctest.Realm, Password: password}),
+		"NetBIOS domain beside":  r.login(t, Credentials{User: `EXAMPLE\alice`, Realm: kdctest.Realm, Password: password}),
 		"realm in lower case":    r.login(t, Credentials{User: "alice@example.test", Password: password}),
 		"keytab":                 r.login(t, Credentials{User: "deploy/ci", Keytab: read(t, keytab)}),
 		"credential cache":       r.login(t, Credentials{CCache: read(t, cache)}),
