@@ -40,21 +40,17 @@ test: ## all tests, those on the lab included
 	$(GO) test ./rollout/analysis # thousands of simulated hours, too slow with -race
 
 .PHONY: test-integration
-test-integration: ## what takes minutes more: a third-party program built and released
+test-integration: ## what takes minutes more: a third-party program released, cosign on what we sign
 	@build/ensure git wine ip
 	@$(MAKE) --no-print-directory helper
 	SHIPPER_INTEGRATION=1 $(GO) test -count=1 -timeout 40m -v ./lab/e2e -run 'ThirdParty'
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
+	PATH=$(CURDIR)/bin:$$PATH $(GO) test -count=1 -v -run Cosign ./packaging
 
 .PHONY: test-short
 test-short: ## what needs neither Wine nor GoReleaser
 	$(GO) vet ./...
 	$(GO) test -short ./...
-
-.PHONY: test-integration
-test-integration: ## what takes longer: other tools on what we sign (builds cosign, minutes at first)
-	@build/ensure git
-	GOBIN=$(CURDIR)/bin $(GO) install github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
-	PATH=$(CURDIR)/bin:$$PATH $(GO) test -count=1 -v -run Cosign ./packaging
 
 .PHONY: helper
 helper: ## the Windows builds of shipper-host, compressed, for embedding

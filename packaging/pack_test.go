@@ -205,3 +205,26 @@ func TestPrebuilt(t *testing.T) {
 		})
 	}
 }
+
+// A program of any language, with its files: the version is the source's.
+func TestPrebuiltOfAnyLanguage(t *testing.T) {
+	dir := newRepo(t, map[string]string{"bin/orders.exe": "MZ whatever made it", "bin/orders.dll": "a library", "conf/app.ini": "k=v"})
+	git(t, dir, "tag", "v3.1.0")
+	path, m, _, err := Pack(t.Context(), PackRequest{
+		Name: "orders", Dir: dir, Build: config.Build{Prebuilt: "bin", Targets: []string{"windows/amd64"}}, Out: t.TempDir(),
+		Files: []config.FileRef{{From: "bin/orders.dll"}, {From: "conf/app.ini", To: "etc/app.ini"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Version != "3.1.0" || m.Builder != FromPrebuilt || m.Toolchain != "" || len(m.Targets[0].Files) != 3 {
+		t.Errorf("manifest %+v", m)
+	}
+	exe, _ := unpack(t, path, "amd64")
+	if string(read(t, exe)) != "MZ whatever made it" {
+		t.Error("the executable was changed")
+	}
+	if found, err := Inspect(t.Context(), path, nil); err != nil || found.Signers["windows/amd64"] != "" {
+		t.Errorf("%+v: %v", found, err)
+	}
+}
