@@ -2,8 +2,6 @@ package release
 
 import (
 	"encoding/json"
-	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -39,14 +37,10 @@ func CheckTemplate(text string, more ...string) error {
 // linker keep every method of every type, megabytes that would travel to each
 // host.
 func Fill(file, text string, known map[string]string) (string, error) {
-	out, err := replace(text, func(before, word string) (string, bool) {
+	return replace(text, func(before, word string) (string, bool) {
 		value, ok := known[word]
 		return escape(file, before, value), ok
 	})
-	if err != nil {
-		err = fmt.Errorf("%w: want one of %s", err, strings.Join(slices.Sorted(maps.Keys(known)), " "))
-	}
-	return out, err
 }
 
 // FillSome is Fill for a first pass: words that known does not have stay.
@@ -84,15 +78,15 @@ func replace(in string, value func(before, word string) (string, bool)) (string,
 		line += strings.Count(text, "\n")
 		word, after, closed := strings.Cut(rest, "}}")
 		if !closed {
-			return "", &TemplateError{line, fmt.Sprintf("template {{%.40s has no end", rest)}
+			return "", &TemplateError{line, "template {{" + rest[:min(len(rest), 40)] + " has no end"}
 		}
 		filled, ok := value(out.String()[strings.LastIndexByte(out.String(), '\n')+1:], strings.TrimSpace(word))
 		if !ok {
-			return "", &TemplateError{line, fmt.Sprintf("unknown template {{%.40s}}", word)}
+			return "", &TemplateError{line, "unknown template {{" + word[:min(len(word), 40)] + "}}"}
 		}
 		out.WriteString(filled)
 		if out.Len() > maxFilled {
-			return "", &TemplateError{line, fmt.Sprintf("longer than %d bytes", maxFilled)}
+			return "", &TemplateError{line, "it grows longer than 4 MiB"}
 		}
 		line += strings.Count(word, "\n")
 		in = after
