@@ -35,6 +35,11 @@ type Route struct {
 	// afterwards everything goes to Stable. 0 only with Weight 0.
 	Lease        time.Duration `json:"lease"`
 	DrainTimeout time.Duration `json:"drainTimeout"` // 0: 30 s
+	// Hold lets requests wait for so long from the moment the router takes it, or
+	// until a route without it is put: HoldLimit of them, 0: 10,000. More get 503.
+	// Requests for Health.HTTP are answered 200 meanwhile.
+	Hold      time.Duration `json:"hold,omitempty"`
+	HoldLimit int           `json:"holdLimit,omitempty"`
 	// TunnelGrace is over how long the WebSockets of a slot that drains are told
 	// to connect again, one after another; 0: half of DrainTimeout.
 	TunnelGrace time.Duration `json:"tunnelGrace,omitempty"`
@@ -52,6 +57,8 @@ type View struct {
 	Expired    bool                   `json:"expired"`    // the lease ran out: all on stable
 	Inflight   map[release.Slot]int64 `json:"inflight"`
 	Draining   []release.Slot         `json:"draining,omitempty"` // take nothing new until a role is given to them again
+	Held       time.Duration          `json:"held,omitempty"`     // what is left of Hold
+	Waiting    int64                  `json:"waiting,omitempty"`  // requests that are held
 	Ready      bool                   `json:"ready"`              // false: after a start, stable did not answer yet
 	// Effective is the canary's share now: less than Weight while it warms up,
 	// 0 while it is out of use.

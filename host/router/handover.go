@@ -188,6 +188,7 @@ func (s *service) carry() carried {
 		Remaining: t.deadline.Sub(s.env.Now()), Counters: s.totals(), Ready: s.isReady(),
 		Slots: map[release.Slot]condition{},
 	}
+	c.Route.Hold = max(0, min(c.Route.Hold, t.holdUntil.Sub(s.env.Now())))
 	for slot, in := range t.instances {
 		if in.draining.Load() {
 			c.Draining = append(c.Draining, slot)
@@ -200,6 +201,9 @@ func (s *service) carry() carried {
 // unpack makes the service what c tells. since is when the lease was asked
 // for: what is left of it is counted from there, so that it never grows.
 func (s *service) unpack(c carried, since time.Time) {
+	if c.Route.Hold > 0 { // what is left of it counts from since, too
+		c.Route.Hold = max(1, c.Route.Hold-s.env.Now().Sub(since))
+	}
 	s.conditions = c.Slots
 	defer func() { s.conditions = nil }()
 	s.applyUntil(c.Route.withDefaults(), c.Generation, since.Add(c.Remaining))

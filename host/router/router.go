@@ -137,6 +137,7 @@ func (r *Router) Run(ctx context.Context) error {
 		r.control.close(false)
 		return nil
 	}
+	r.announceEnd()
 	r.control.close(true)
 	r.shutdown()
 	if told.Err() != nil {

@@ -17,6 +17,8 @@ type table struct {
 	route      Route
 	generation uint64
 	deadline   time.Time // of the weight, by the monotonic clock
+	holdUntil  time.Time
+	replaced   chan struct{} // closed when another table took its place
 	instances  map[release.Slot]*instance
 	policy     policy
 	certs      *certs.Set // nil: no TLS
@@ -43,6 +45,7 @@ type service struct {
 	inherited  atomic.Pointer[slotSums]
 	conditions map[release.Slot]condition // of instances that are being inherited
 
+	pause     pause
 	ready     chan struct{} // closed when stable may be asked
 	readyOnce sync.Once
 
@@ -60,7 +63,7 @@ func newService(name, epoch string, e *env) *service {
 	for _, slot := range release.Slots() {
 		s.counters[slot] = &counters{}
 	}
-	s.table.Store(&table{})
+	s.table.Store(&table{replaced: make(chan struct{})})
 	s.inherited.Store(&slotSums{})
 	return s
 }
@@ -83,6 +86,9 @@ func (s *service) serve(w http.ResponseWriter, r *http.Request, v *visit) {
 	conn := clientOf(r)
 	if r.Method == http.MethodConnect {
 		v.refuse(w, http.StatusMethodNotAllowed, "CONNECT is not served here")
+		return
+	}
+	if !s.admit(w, r, v) {
 		return
 	}
 	if !s.awaitReady(r.Context()) {

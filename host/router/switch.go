@@ -20,6 +20,8 @@ func (s *service) applyUntil(route Route, generation uint64, deadline time.Time)
 	next := &table{
 		route: route, generation: generation,
 		deadline:  deadline,
+		holdUntil: s.env.Now().Add(route.Hold),
+		replaced:  make(chan struct{}),
 		policy:    newPolicy(route),
 		certs:     s.certificates(old, route),
 		instances: map[release.Slot]*instance{},
@@ -31,6 +33,7 @@ func (s *service) applyUntil(route Route, generation uint64, deadline time.Time)
 	s.attend(next)
 	s.keepAccessLog(route.AccessLog)
 	s.table.Store(next)
+	close(old.replaced)
 	for slot, in := range old.instances {
 		if next.instances[slot] != in {
 			in.drain(old.route.DrainTimeout)
@@ -84,6 +87,9 @@ func (s *service) view() View {
 		v.Generation++
 	case v.Weight > 0:
 		v.Remaining = t.deadline.Sub(now)
+	}
+	if t.held(now) {
+		v.Held, v.Waiting = t.holdUntil.Sub(now), s.pause.waiting.Load()
 	}
 	v.Effective = t.effective(now)
 	for slot, in := range t.instances {

@@ -118,6 +118,10 @@ func (r Route) checkTimes() error {
 		return fmt.Errorf("weight %v without a lease", r.Weight)
 	case r.TunnelGrace < 0 || r.TunnelGrace > maxDrainTimeout:
 		return fmt.Errorf("tunnel grace %v: want at most %v", r.TunnelGrace, maxDrainTimeout)
+	case r.Hold < 0 || r.Hold > maxHold:
+		return fmt.Errorf("hold %v: want at most %v", r.Hold, maxHold)
+	case r.HoldLimit < 0:
+		return fmt.Errorf("hold limit %d: want 0 or more", r.HoldLimit)
 	case r.DrainTimeout < 0 || r.DrainTimeout > maxDrainTimeout:
 		return fmt.Errorf("drain timeout %v: want at most %v", r.DrainTimeout, maxDrainTimeout)
 	case r.Boot != "" && r.Boot != BootHold && r.Boot != BootRefuse:
@@ -132,6 +136,7 @@ func (r Route) tunnelGrace() time.Duration { return cmp.Or(r.TunnelGrace, r.Drai
 // lasting is what outlives a start of the router: never a canary's share.
 func (r Route) lasting() Route {
 	r.Canary, r.Weight, r.Lease, r.Salt = "", 0, 0, ""
+	r.Hold, r.HoldLimit = 0, 0
 	return r
 }
 

@@ -84,6 +84,7 @@ func run(ctx context.Context, o options) (lost bool, err error) {
 	var wine outcome
 	if o.wine > 0 {
 		if wine, err = runWine(ctx, o); err != nil {
+			print(all)
 			return false, fmt.Errorf("Wine: %w", err)
 		}
 		all = append(all, wine)

@@ -75,6 +75,9 @@ func newWindows(ctx context.Context) (w *windows, end func(), err error) {
 	if err != nil {
 		return w, end, err
 	}
+	if err := os.Mkdir(filepath.Join(dir, "project"), 0o700); err != nil {
+		return w, end, err
+	}
 	w.p, err = project.New(ctx, project.Options{
 		Dir: filepath.Join(dir, "project"), Shipper: shipper, Hosts: w.lab.Hosts(), Port: 8100, Service: "zeroloss",
 		Config: project.Config{Steps: "[{setWeight: 50}]", Bake: "0s"},
