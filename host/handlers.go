@@ -39,6 +39,7 @@ func (g *Guard) handlers() *rpc.Handlers {
 	rpc.Handle(h, rpc.MethodStart, to(g, func(p rpc.Start) string { return p.Service }, (*service).start))
 	rpc.Handle(h, rpc.MethodCheck, to(g, func(p rpc.Check) string { return p.Service }, (*service).check))
 	rpc.Handle(h, rpc.MethodTraffic, to(g, func(p rpc.SetTraffic) string { return p.Service }, (*service).setTraffic))
+	rpc.Handle(h, rpc.MethodHold, to(g, func(p rpc.Hold) string { return p.Service }, (*service).hold))
 	rpc.Handle(h, rpc.MethodCommit, to(g, func(p rpc.Commit) string { return p.Service }, (*service).commit))
 	rpc.Handle(h, rpc.MethodUndo, to(g, func(p rpc.Undo) string { return p.Service }, (*service).undo))
 	rpc.Handle(h, rpc.MethodRollback, to(g, func(p rpc.Rollback) string { return p.Service }, (*service).rollback))

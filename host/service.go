@@ -42,8 +42,9 @@ type service struct {
 	ses         *sessionRecord
 	deadline    time.Time // of the lease, by the monotonic clock; zero: manual
 	task        *task
-	undoing     bool      // the lease ran out: nothing of the session counts any more
-	reverting   bool      // the run's slot gets no traffic any more, whatever the record says
+	undoing     bool // the lease ran out: nothing of the session counts any more
+	reverting   bool // the run's slot gets no traffic any more, whatever the record says
+	held        holding
 	leased      time.Time // until when the router may give weight to a canary
 	generation  uint64    // of the route, as last seen
 	unclean     bool      // after a boot, until stable's release is verified

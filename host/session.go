@@ -183,7 +183,7 @@ func (s *service) renew(p rpc.Fenced) (rpc.Renewed, error) {
 // extendRoute renews the router's lease beside the loop: a router that does
 // not answer must not keep a controller from renewing.
 func (s *service) extendRoute() {
-	if s.renewing || !s.st.Run.live() || s.st.Run.Weight == 0 {
+	if s.renewing || s.holdLeft() == 0 && (!s.st.Run.live() || s.st.Run.Weight == 0) {
 		return
 	}
 	s.renewing = true
@@ -250,6 +250,9 @@ func (s *service) release(ctx context.Context, p rpc.Ended) error {
 		if _, err := s.undo(ctx, rpc.Undo(p)); err != nil {
 			return err
 		}
+	}
+	if err := s.letThrough(ctx, p.Fenced); err != nil {
+		return err
 	}
 	return s.do(ctx, func() error {
 		if err := s.holds(p.Fenced); err != nil {

@@ -35,6 +35,9 @@ func (s *service) route() (router.Route, bool) {
 		Service: s.name, Listen: config.Listen, Slots: map[release.Slot]string{}, Stable: s.st.Stable,
 		DrainTimeout: config.DrainTimeout, Boot: config.Boot, Public: config.Public, Watch: config.Watch,
 	}
+	if r.Hold = s.holdLeft(); r.Hold > 0 {
+		r.HoldLimit = s.held.limit
+	}
 	for slot, rec := range s.st.Slots {
 		r.Slots[slot] = fmt.Sprintf("127.0.0.1:%d", rec.Port)
 	}
@@ -177,7 +180,7 @@ func (s *service) intended() rpc.Traffic {
 func traffic(v router.View) rpc.Traffic {
 	t := rpc.Traffic{
 		Weights: map[release.Slot]release.Weight{}, Generation: v.Generation, Inflight: v.Inflight,
-		Leased: v.Weight > 0 && !v.Expired,
+		Leased: v.Weight > 0 && !v.Expired, Held: v.Held,
 	}
 	for slot := range v.Slots {
 		t.Weights[slot] = 0

@@ -31,6 +31,7 @@ const (
 	MethodStart          = "slot.start"         // Start → Started
 	MethodCheck          = "slot.check"         // Check → CheckReply
 	MethodTraffic        = "traffic.set"        // SetTraffic → Traffic
+	MethodHold           = "traffic.hold"       // Hold → Traffic
 	MethodCounters       = "traffic.counters"   // ServiceRef → Counters
 	MethodPrepare        = "run.prepare"        // Fenced → none
 	MethodCommit         = "run.commit"         // Commit → Committed
@@ -227,11 +228,21 @@ type SetTraffic struct {
 	Weight release.Weight `json:"weight"`
 }
 
+// Hold lets the service's requests wait, for as long as For and the session's
+// lease allow; 0 lets them through again, as does the end of the run. It is
+// leased and undone like a weight.
+type Hold struct {
+	Fenced
+	For   time.Duration `json:"for"`
+	Limit int           `json:"limit,omitempty"` // requests that wait; more get 503; 0: 10,000
+}
+
 // Traffic is what the router really does.
 type Traffic struct {
 	Weights    map[release.Slot]release.Weight `json:"weights"`
 	Leased     bool                            `json:"leased"`
 	Generation uint64                          `json:"generation"`
+	Held       time.Duration                   `json:"held,omitempty"` // requests wait for so long yet
 	Inflight   map[release.Slot]int64          `json:"inflight,omitempty"`
 }
 

@@ -85,6 +85,11 @@ func (c *Client) SetTraffic(ctx context.Context, p SetTraffic) (Traffic, error) 
 	return call[Traffic](ctx, c, MethodTraffic, p)
 }
 
+// Hold lets the service's requests wait for a bounded time.
+func (c *Client) Hold(ctx context.Context, p Hold) (Traffic, error) {
+	return call[Traffic](ctx, c, MethodHold, p)
+}
+
 // Counters reads the router's totals and the live state of both slots.
 func (c *Client) Counters(ctx context.Context, p ServiceRef) (Counters, error) {
 	return call[Counters](ctx, c, MethodCounters, p)
