@@ -61,6 +61,12 @@ goreleaser: # the pinned GoReleaser; minutes at first, then from the build cache
 	@echo "building GoReleaser from tools.mod, unless the build cache has it"
 	@$(TOOLS) -n -modfile=tools.mod goreleaser >/dev/null
 
+.PHONY: bench-push
+bench-push: ## pushes beside Ansible's and winrmcp's, over long ways, through faults; BENCHFLAGS="-only wire" is a part
+	@build/ensure wine ip winrm
+	@$(MAKE) --no-print-directory helper
+	$(GO) run ./lab/bench/push $(BENCHFLAGS)
+
 .PHONY: bench-router
 bench-router: ## the router beside nginx, HAProxy and Caddy; ROUNDS=1 is quick
 	@build/ensure git wine ip haproxy nginx caddy

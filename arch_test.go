@@ -46,7 +46,7 @@ var allowed = map[string][]string{
 	"examples":    {}, // a user's code
 	"lab":         append([]string{"examples"}, leaves...),
 	// benches set the whole against its peers, so they know all of it
-	"lab/bench": append([]string{"examples", "lab", "host", "pipeline", "packaging", "transport", "config", "rollout"}, leaves...),
+	"lab/bench": append([]string{"examples", "lab", "host", "pipeline", "packaging", "transport", "config", "rollout", "delta"}, leaves...),
 }
 
 type goPackage struct {

@@ -13,8 +13,9 @@ import (
 	"github.com/go-shipper/shipper/transport"
 )
 
-// maxParallel bounds how many hosts are worked on at a time.
-const maxParallel = 16
+// maxParallel bounds how many hosts are worked on at a time: nearly all of
+// it is waiting for them.
+const maxParallel = 256
 
 // fleet is all hosts of the target, in name order.
 type fleet []*host

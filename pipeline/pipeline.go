@@ -47,7 +47,8 @@ type Pipeline struct {
 	Shelf   packaging.Shelf         // where bundles lie; nil: the folder that builds go to
 	Cache   string                  // folder of what was pushed before; empty: nothing is kept
 
-	enc encodings
+	bulk bulk
+	enc  encodings
 }
 
 // DeployRequest says what to deploy: the file Bundle, or the highest version

@@ -28,6 +28,13 @@ func (h *host) took(run, verb string, fence int64) {
 	h.hold = hold{run: run, verb: verb, fence: fence, boot: h.hello.Boot, pushing: h.hold.pushing}
 }
 
+// holds tells whether the host gave a session.
+func (h *host) holds() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.hold.run != ""
+}
+
 // pushing says whether the run is still at the push on this host.
 func (h *host) pushing(is bool) {
 	h.mu.Lock()

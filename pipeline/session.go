@@ -23,16 +23,22 @@ func newRun(now time.Time) string {
 	return now.UTC().Format("20060102-150405") + "-" + hex.EncodeToString(b[:])
 }
 
-// acquire takes the session on all hosts in name order, so that two runs
-// cannot hold half each; one refusal frees the others.
+// acquire takes the session on all hosts: on the first one alone, so that of
+// two runs one stops there, then on the others at once. One refusal frees all.
 func (p *Pipeline) acquire(ctx context.Context, f fleet, run, verb string) error {
-	for i, h := range f {
-		if err := h.acquire(ctx, run, verb); err != nil {
-			p.release(f[:i], run, rollout.Failed, "another host refused the lock")
-			return remoteProblem(&hostError{Host: h.Name, Err: err}, "take the lock")
-		}
+	take := func(ctx context.Context, h *host) error { return h.acquire(ctx, run, verb) }
+	if len(f) == 0 {
+		return nil
 	}
-	return nil
+	err := f[:1].each(ctx, take)
+	if err == nil {
+		err = f[1:].each(ctx, take)
+	}
+	if err == nil {
+		return nil
+	}
+	p.release(f.where((*host).holds), run, rollout.Failed, "another host refused the lock")
+	return remoteProblem(err, "take the lock")
 }
 
 func (h *host) acquire(ctx context.Context, run, verb string) error {

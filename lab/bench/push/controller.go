@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
@@ -75,11 +74,10 @@ func findHelper(ctx context.Context, goos, goarch string) (*bootstrap.Helper, er
 func push(ctx context.Context, p *pipeline.Pipeline, bundle string) (map[string]journal.Push, error) {
 	var mu sync.Mutex
 	told := map[string]journal.Push{}
+	emit := p.Emit
 	p.Emit = func(r journal.Record) {
+		emit(r)
 		var one journal.Push
-		if os.Getenv("BENCH_TRACE") != "" {
-			fmt.Fprintf(os.Stderr, "%s %s %s %s\n", time.Now().Format("05.000"), r.Host, r.Type, r.Data)
-		}
 		if r.Type == journal.TypePush && json.Unmarshal(r.Data, &one) == nil {
 			mu.Lock()
 			defer mu.Unlock()

@@ -6,12 +6,18 @@ import (
 	"context"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 )
 
 // far is the way to address with that delay there and back together. What is
 // under way is not limited: only time passes, as on a long line.
 func far(ctx context.Context, address string, delay time.Duration) (*net.TCPAddr, error) {
+	return farCounted(ctx, address, delay, &atomic.Int64{})
+}
+
+// farCounted counts what travels, in both directions.
+func farCounted(ctx context.Context, address string, delay time.Duration, bytes *atomic.Int64) (*net.TCPAddr, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -23,13 +29,13 @@ func far(ctx context.Context, address string, delay time.Duration) (*net.TCPAddr
 			if err != nil {
 				return
 			}
-			go span(ctx, near, address, delay/2)
+			go span(ctx, near, address, delay/2, bytes)
 		}
 	}()
 	return l.Addr().(*net.TCPAddr), nil
 }
 
-func span(ctx context.Context, near net.Conn, address string, delay time.Duration) {
+func span(ctx context.Context, near net.Conn, address string, delay time.Duration, bytes *atomic.Int64) {
 	defer near.Close()
 	end, err := net.Dial("tcp", address)
 	if err != nil {
@@ -41,16 +47,16 @@ func span(ctx context.Context, near net.Conn, address string, delay time.Duratio
 	there := make(chan struct{})
 	go func() {
 		defer close(there)
-		later(end, near, delay)
+		later(end, near, delay, bytes)
 		end.(*net.TCPConn).CloseWrite()
 	}()
-	later(near, end, delay)
+	later(near, end, delay, bytes)
 	near.(*net.TCPConn).CloseWrite()
 	<-there
 }
 
 // later copies, each byte after the delay.
-func later(to io.Writer, from io.Reader, delay time.Duration) {
+func later(to io.Writer, from io.Reader, delay time.Duration, bytes *atomic.Int64) {
 	type piece struct {
 		due time.Time
 		b   []byte
@@ -61,7 +67,7 @@ func later(to io.Writer, from io.Reader, delay time.Duration) {
 		for {
 			b := make([]byte, 64<<10)
 			n, err := from.Read(b)
-			if n > 0 {
+			if bytes.Add(int64(n)); n > 0 {
 				line <- piece{time.Now().Add(delay), b[:n]}
 			}
 			if err != nil {

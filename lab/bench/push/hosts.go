@@ -83,7 +83,7 @@ func (s *simulated) guard(ctx context.Context, m machine) error {
 	}
 	g, err := guard.NewGuard(guard.Options{
 		Layout: s.layout, SCM: processes, Router: router.NewClient(s.layout.Router()), Executable: self, Version: "bench",
-		Machine: func() (string, error) { return m.name, nil }, Boot: func() (string, error) { return m.boot, nil },
+		Machine: func() (string, error) { return "simulated", nil }, Boot: func() (string, error) { return m.boot, nil },
 		Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
