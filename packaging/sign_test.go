@@ -64,12 +64,11 @@ func TestAuthenticode(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			second, _, err := packSigned(t, newCopy(t, dir), s, nil, defaultTargets...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if same := bytes.Equal(read(t, first), read(t, second)); kind == "rsa" && !same {
-				t.Error("the same commit gave two signed bundles")
+			if kind == "rsa" { // its signatures are the same each time
+				second, _, err := packSigned(t, newCopy(t, dir), s, nil, defaultTargets...)
+				if err != nil || !bytes.Equal(read(t, first), read(t, second)) {
+					t.Errorf("the same commit gave two signed bundles: %v", err)
+				}
 			}
 			_, plain := pack(t, dir, config.Build{Goreleaser: "none"})
 			for i, target := range m.Targets {

@@ -41,6 +41,8 @@ func (s signing) signs() string {
 
 func (s signing) trusts() string { return fmt.Sprintf("trust: {keys: [%s.pub]}\n", s.key) }
 
+const quick = "[{setWeight: 50}]" // how traffic moves is not what is shown here
+
 // A signed release is deployed. One that is unsigned or signed by others is
 // refused: by the controller, and by the hosts where the controller asks for
 // nothing.
@@ -50,7 +52,7 @@ func TestSignedReleases(t *testing.T) {
 		t.Skip("needs osslsigncode: `make test` installs it")
 	}
 	ours, theirs := newSigning(t, b), newSigning(t, b)
-	p := b.project(t, project.Config{Extra: ours.signs() + ours.trusts()})
+	p := b.project(t, project.Config{Steps: quick, Bake: "1s", Extra: ours.signs() + ours.trusts()})
 	deploy(t, p, "1.0.0", "", 0)
 	_, stop := traffic(t, p)
 
@@ -65,7 +67,7 @@ func TestSignedReleases(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, tt := range refused {
-		if err := p.Configure(project.Config{Extra: tt.extra}); err != nil {
+		if err := p.Configure(project.Config{Steps: quick, Bake: "1s", Extra: tt.extra}); err != nil {
 			t.Fatal(err)
 		}
 		res := shipper(t, p, 8, "deploy").Result()
@@ -74,7 +76,7 @@ func TestSignedReleases(t *testing.T) {
 		}
 	}
 	runs(t, p, "1.0.0")
-	if err := p.Configure(project.Config{Extra: ours.signs()}); err != nil { // the right bundle needs no words
+	if err := p.Configure(project.Config{Steps: quick, Bake: "1s", Extra: ours.signs()}); err != nil { // the right bundle needs no words
 		t.Fatal(err)
 	}
 	shipper(t, p, 0, "deploy")

@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	mathrand "math/rand/v2"
 	"strings"
 	"testing"
 
@@ -95,11 +96,11 @@ func TestEveryChangeIsRefused(t *testing.T) {
 			keys := []Key{public(t, signer)}
 			b := signed(t, signer, sampleStatement())
 			for i := range b {
-				for bit := range 8 {
+				for _, mask := range []byte{1, byte(1 + mathrand.IntN(255))} {
 					bad := bytes.Clone(b)
-					bad[i] ^= 1 << bit
+					bad[i] ^= mask
 					if _, _, err := Verify(bad, keys); err == nil {
-						t.Fatalf("accepted with bit %d of byte %d flipped: %s", bit, i, bad)
+						t.Fatalf("accepted with byte %d changed by %#x: %s", i, mask, bad)
 					}
 				}
 				if _, _, err := Verify(b[:i], keys); err == nil {
