@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/go-shipper/shipper/host"
 	"github.com/go-shipper/shipper/host/acl"
@@ -10,6 +11,9 @@ import (
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/host/scm"
 )
+
+// routerMemory is where the collector works harder; bytes.
+const routerMemory = 512 << 20
 
 // routerVerb is the service of one of the two routers, or what a person asks
 // about them.
@@ -40,6 +44,9 @@ func serveRouter(c call, name string) error {
 		if err := acl.ShareProcess(host.RouterAccounts()...); err != nil {
 			log.Warn("no hand-over will work", "error", err)
 		}
+		// Many small requests leave much garbage and little that stays.
+		debug.SetGCPercent(400)
+		debug.SetMemoryLimit(routerMemory)
 		r := router.New(router.Options{Name: name, Dir: c.layout().Router(), Log: log.Logger})
 		ready() // the guard asks by the control channel when it serves
 		return log.keep(r.Run(ctx))
