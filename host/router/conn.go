@@ -26,6 +26,7 @@ type conns struct {
 	mu      sync.Mutex
 	open    map[*conn]struct{}
 	tunnels map[*conn]struct{} // the clients' ends
+	leaving bool               // WebSockets are told to go: one that comes now is told at once
 	closed  bool
 }
 
@@ -72,6 +73,9 @@ func (s *conns) keep(raw stream, home map[*conn]struct{}) *conn {
 		return nil
 	}
 	home[c] = struct{}{}
+	if w, ok := raw.(*websocket); ok && s.leaving {
+		go w.goodbye()
+	}
 	return c
 }
 
@@ -86,6 +90,9 @@ func (s *conns) closeWrite() {
 // goodbye tells the clients of WebSockets to connect again, one after another
 // over most of grace, so that they do not all come at once.
 func (s *conns) goodbye(grace time.Duration, idle <-chan struct{}) {
+	s.mu.Lock()
+	s.leaving = true
+	s.mu.Unlock()
 	tunnels := s.all(s.tunnels)
 	for _, c := range tunnels {
 		if w, ok := c.stream.(*websocket); ok {

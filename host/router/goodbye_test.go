@@ -113,3 +113,21 @@ func FuzzFrames(f *testing.F) {
 		}
 	})
 }
+
+// TestLateWebSocketIsToldToGo: its upgrade was on its way when the others were told.
+func TestLateWebSocketIsToldToGo(t *testing.T) {
+	t.Parallel()
+	s := newConns("")
+	s.goodbye(0, nil)
+	here, there := net.Pipe()
+	defer there.Close()
+	s.adopt(&websocket{stream: pipeStream{here}})
+	got := make([]byte, len(serviceRestart()))
+	if _, err := io.ReadFull(there, got); err != nil || !bytes.Equal(got, serviceRestart()) {
+		t.Errorf("%x, %v", got, err)
+	}
+}
+
+type pipeStream struct{ net.Conn }
+
+func (pipeStream) CloseWrite() error { return nil }
