@@ -19,10 +19,10 @@ type model struct {
 	places
 
 	lit, size, jump numbers // of blocks
-	quiet           []prob  // a chunk is as expected, by how the last ones were
+	quiet           []prob  // a chunk is as expected, by how the last ones were and how many addresses are in it
 	hit             []prob  // an address moved as foretold, by the two bytes before it
 	odd             []prob  // a byte differs, by how far away the last one was and what is around
-	recent          []prob  // which of the last differences it is, by which it was before
+	recent          []prob  // which of the last differences it is, by which it was before, and how long ago
 	value           numbers // of a difference that is new
 
 	inside  *segment // what is coded now lies here
@@ -36,21 +36,25 @@ type model struct {
 	guess   [chunk + 4]byte
 	tried   []*prob // what guess rests on
 	bad     bool    // a number that cannot be
+	target  int     // the last address that was looked at
+	lessons []lesson
 }
 
 const (
-	edge    = 8  // bytes that are known on either side of what is compared
-	chunk   = 32 // bytes that are done at once if all is as expected
-	margins = 64 // what a piece may be longer than asked for
-	recents = 16
-	pointer = 1 << 16 // the index of pointers in hit, behind those of two bytes
+	edge       = 8  // bytes that are known on either side of what is compared
+	chunk      = 16 // bytes that are done at once if all is as expected
+	margins    = 64 // what a piece may be longer than asked for
+	recents    = 16
+	lessonBits = 14
+	lineBits   = 6       // of an address: what lies close together goes together
+	pointer    = 1 << 16 // the index of pointers in hit, behind those of two bytes
 )
 
 func newModel(c coder, img image) *model {
 	m := &model{
 		c: c, image: img, lit: newNumbers(), size: newNumbers(), jump: newNumbers(), value: newNumbers(),
-		quiet: newProbs(16), hit: newProbs(pointer + 1), odd: newProbs(64 * 512), recent: newProbs((recents + 1) * 32),
-		old: make([]byte, piece+2*margins),
+		quiet: newProbs(16 * 8), hit: newProbs(pointer + 1), odd: newProbs(64 * 512), recent: newProbs((recents + 1) * 8 * 32),
+		old: make([]byte, piece+2*margins), lessons: make([]lesson, 1<<lessonBits),
 	}
 	m.inside = &m.nowhere
 	return m
@@ -145,7 +149,7 @@ func (m *model) differ(new []byte, start, n, limit int) int {
 		if bytes.Equal(m.guess[:end-i], new[i:end]) {
 			same = 1
 		}
-		same = m.bit(&m.quiet[m.past&15], same)
+		same = m.bit(&m.quiet[m.past&15<<3|min(len(m.tried), 7)], same)
 		m.past = m.past<<1 | same
 		if same == 0 {
 			i = m.dirty(new, start, i, end, limit)
@@ -209,7 +213,11 @@ func (m *model) dirty(new []byte, start, i, end, limit int) int {
 			continue
 		}
 		n := min(4, limit-i)
-		put(new[i:], n, word(at, n)+m.difference(word(new[i:], n)-word(at, n), n))
+		by := m.difference(word(new[i:], n)-word(at, n), n)
+		put(new[i:], n, word(at, n)+by)
+		if n == 4 {
+			m.learn(by, start, i)
+		}
 		m.since = 0
 		i += n
 	}
@@ -253,17 +261,41 @@ func (m *model) foretell(old []byte, at int) (uint32, *prob) {
 		if b&0xfe != 0xe8 && b&0xc7 != 0x05 && (before != 0x0f || b&0xf0 != 0x80) {
 			return 0, nil
 		}
-		target := at - m.inside.start + m.inside.address + 4 + int(int32(word(old[edge:], 4)))
-		return uint32(m.slide(target) - m.shift - m.inside.shift), &m.hit[int(before)<<8|int(b)]
+		m.target = at - m.inside.start + m.inside.address + 4 + int(int32(word(old[edge:], 4)))
+		return uint32(m.slide(m.target) - m.shift - m.inside.shift), &m.hit[int(before)<<8|int(b)]
 	}
 	if at&3 != 0 || m.image.base == 0 || uint64(word(old[edge+4:], 4)) != m.image.base>>32 {
 		return 0, nil
 	}
-	return uint32(m.slide(int(word(old[edge:], 4) - uint32(m.image.base)))), &m.hit[pointer]
+	m.target = int(word(old[edge:], 4) - uint32(m.image.base))
+	return uint32(m.slide(m.target)), &m.hit[pointer]
+}
+
+// learn keeps where an address really went that was foretold wrongly.
+func (m *model) learn(by uint32, start, i int) {
+	_, p := m.foretell(m.old[i:], start+i)
+	if p == nil {
+		return
+	}
+	went := int(int32(by))
+	if m.inside.code {
+		went += m.shift + m.inside.shift
+	}
+	*m.lesson(m.target) = lesson{m.target >> lineBits, went}
+}
+
+// lesson is a line of addresses, and how far what is there went.
+type lesson struct{ line, went int }
+
+func (m *model) lesson(address int) *lesson {
+	return &m.lessons[uint32(address>>lineBits)*0x9e3779b1>>(32-lessonBits)]
 }
 
 // slide is how far what is at an address goes.
 func (m *model) slide(address int) int {
+	if l := m.lesson(address); l.line == address>>lineBits {
+		return l.went
+	}
 	s := m.image.holding(address)
 	if s == nil {
 		return 0
@@ -280,7 +312,7 @@ func (m *model) difference(v uint32, n int) uint32 {
 	if index < 0 {
 		index = recents
 	}
-	index = min(recents, m.tree(m.recent[m.last*32:], 5, index))
+	index = min(recents, m.tree(m.recent[(m.last<<3|min(m.since>>2, 7))*32:], 5, index))
 	m.last = index
 	if index == recents {
 		v = uint32(unzigzag(m.number(m.value, zigzag(int32(v)))))
