@@ -51,6 +51,7 @@ const (
 	TypeTravel       = "travel"        // report of plan: Travel (shown)
 	TypePruned       = "pruned"        // report of prune: Pruned (shown)
 	TypeChecked      = "checked"       // report of validate: Checked (shown)
+	TypeFinding      = "finding"       // report of doctor: Finding (shown)
 	TypeKey          = "key"           // report of keygen: Key (shown)
 	TypeVerified     = "verified"      // report of verify, verify-build: Verified (shown)
 	TypeVersion      = "version"       // report of version: Program (shown)

@@ -126,3 +126,11 @@ type Program struct {
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
 }
+
+// Finding is one check of a host (TypeFinding).
+type Finding struct {
+	Check  string `json:"check"`
+	State  string `json:"state"` // ok | warning | problem | unknown
+	Detail string `json:"detail"`
+	Hint   string `json:"hint,omitempty"`
+}

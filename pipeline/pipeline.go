@@ -35,6 +35,7 @@ type Pipeline struct {
 	Dial    Dialer
 	Bridge  Bridge
 	Leave   Leaver
+	Clinic  Clinic               // of Doctor
 	Emit    func(journal.Record) // the story as it happens; called from one goroutine at a time
 	Version string               // of shipper
 	Owner   string               // who: user@machine

@@ -69,6 +69,9 @@ func Answer(w io.Writer, r journal.Record) error {
 		_, err := fmt.Fprintf(w, "%s: ok\n  service    %s%s\n  hosts      %s (%s)\n  rollout    %s\n",
 			clean(d.Environment), clean(d.Service), listens(d.Listen), clean(strings.Join(d.Hosts, ", ")), clean(d.Transport), way(d))
 		return err
+	case journal.TypeFinding:
+		_, err := io.WriteString(w, finding(r.Host, decode[journal.Finding](r)))
+		return err
 	case journal.TypeKey:
 		_, err := io.WriteString(w, madeKey(decode[journal.Key](r)))
 		return err
@@ -98,4 +101,17 @@ func way(d journal.Checked) string {
 		text += ": " + clean(strings.Join(d.Steps, ", "))
 	}
 	return text
+}
+
+// finding is one check of a host, with its remedy below it.
+func finding(host string, d journal.Finding) string {
+	mark := map[string]string{"ok": "ok", "warning": "warning", "problem": "PROBLEM"}[d.State]
+	if mark == "" {
+		mark = "unknown"
+	}
+	line := fmt.Sprintf("%-12s %-8s %-14s %s\n", clean(host), mark, clean(d.Check), clean(d.Detail))
+	if d.Hint != "" {
+		line += fmt.Sprintf("%-36s hint: %s\n", "", clean(d.Hint))
+	}
+	return line
 }

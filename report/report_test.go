@@ -322,7 +322,7 @@ func TestWhatDiffersIsTold(t *testing.T) {
 		told(1, journal.TypeDelta, "", journal.Delta{Path: "orders.exe", Base: v1, Bytes: 71_475, Size: 13_906_944, Seconds: 0.6}),
 		told(2, journal.TypePush, "web1", journal.Push{Files: 3, Sent: 1, Deltas: 1, Bytes: 14_000_000, Wire: 71_475, Seconds: 0.5}),
 	}, Options{})
-	for _, want := range []string{"orders.exe: 71 kB of 13.9 MB differ from ", ", found in 0.6 s", "71 kB in 0.5 s", "(what differs of 14.0 MB)"} {
+	for _, want := range []string{"orders.exe: 71 kB of 13.9 MB differ from ", ", found in 600 ms", "71 kB in 500 ms", "(what differs of 14.0 MB)"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing in\n%s", want, got)
 		}

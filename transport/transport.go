@@ -61,6 +61,23 @@ type Lane interface {
 	MaxWrite() int
 }
 
+// Quotas are a host's limits for one account, where a way has any; 0 is
+// unknown.
+type Quotas struct {
+	EnvelopeKB int // of one message
+	Shells     int
+	Operations int
+	Processes  int // in a shell
+	MemoryMB   int // of a shell
+}
+
+// Symptom is what can be seen of a host that does not let us in.
+type Symptom struct {
+	What   string
+	Detail string
+	Hint   string // empty: nothing is wrong with this
+}
+
 // Kind sorts failures by what a caller can do.
 type Kind int
 

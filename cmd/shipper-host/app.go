@@ -45,6 +45,7 @@ func verbs() map[string]verb {
 		"freeze":      {"NAME [MESSAGE]", 1, 2, "refuse new releases until thawed", freeze},
 		"thaw":        {"NAME", 1, 1, "allow releases again", thaw},
 		"forget-keys": {"NAME", 1, 1, "let the next deploy bring the keys that releases must be signed by", forgetKeys},
+		"doctor":      {"", 0, 0, "look for what keeps releases from working (started by shipper doctor)", examine},
 		"uninstall":   {"", 0, 0, "take the guard off a host without services", uninstall},
 		"version":     {"", 0, 0, "the version and digest of this program", version},
 		"serve":       {"", 0, 0, "connect a controller with the guard (started by it)", serve},

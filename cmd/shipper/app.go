@@ -88,7 +88,7 @@ func (p *program) app() *cli.App {
 			p.planCommand(), p.deployCommand(), p.statusCommand(), p.historyCommand(),
 			p.promoteCommand(), p.pauseCommand(), p.resumeCommand(), p.abortCommand(), p.rollbackCommand(),
 			p.keygenCommand(), p.verifyCommand(), p.verifyBuildCommand(),
-			p.logsCommand(), p.lockCommand(), p.pruneCommand(), p.removeCommand(),
+			p.doctorCommand(), p.logsCommand(), p.lockCommand(), p.pruneCommand(), p.removeCommand(),
 			labCommand(), p.demoCommand(), p.versionCommand(), p.completionCommand(),
 		},
 	}

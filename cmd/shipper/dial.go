@@ -23,18 +23,34 @@ func dialer(t config.Transport) pipeline.Dialer {
 	}
 	logons := &winrm.Logons{} // of all hosts
 	return func(ctx context.Context, h config.Host) (transport.Conn, error) {
-		port, pin := t.Port, t.Fingerprint
-		if h.Port != 0 {
-			port = h.Port
+		cfg := winrmConfig(t, h)
+		cfg.Credentials, cfg.Logons = func(context.Context) (winrm.Credentials, error) { return logon(t) }, logons
+		return winrm.Dial(ctx, cfg)
+	}
+}
+
+// winrmConfig is how a host is reached, without who logs on.
+func winrmConfig(t config.Transport, h config.Host) winrm.Config {
+	port, pin := t.Port, t.Fingerprint
+	if h.Port != 0 {
+		port = h.Port
+	}
+	if h.Fingerprint != "" {
+		pin = h.Fingerprint
+	}
+	return winrm.Config{
+		Host: h.Name, Address: h.Address, Port: port, HTTPS: t.HTTPS, Auth: t.Auth, Service: service(t.SPN, h),
+		CAFile: t.CA, Fingerprint: pin, Insecure: t.Insecure, Proxy: proxy(t.Proxy), DialTimeout: t.Timeout,
+	}
+}
+
+// triage looks at hosts of WinRM from outside; other ways say enough.
+func triage(t config.Transport) func(context.Context, config.Host) []transport.Symptom {
+	return func(ctx context.Context, h config.Host) []transport.Symptom {
+		if t.Type != "winrm" {
+			return nil
 		}
-		if h.Fingerprint != "" {
-			pin = h.Fingerprint
-		}
-		return winrm.Dial(ctx, winrm.Config{
-			Host: h.Name, Address: h.Address, Port: port, HTTPS: t.HTTPS, Auth: t.Auth,
-			Credentials: func(context.Context) (winrm.Credentials, error) { return logon(t) }, Logons: logons, Service: service(t.SPN, h),
-			CAFile: t.CA, Fingerprint: pin, Insecure: t.Insecure, Proxy: proxy(t.Proxy), DialTimeout: t.Timeout,
-		})
+		return winrm.Triage(ctx, winrmConfig(t, h))
 	}
 }
 

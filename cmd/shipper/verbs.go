@@ -34,6 +34,7 @@ type verbs interface {
 	Logs(ctx context.Context, w io.Writer, host string, lines int, follow bool) error
 	Prune(ctx context.Context, dryRun bool) (map[string]rpc.PruneReply, error)
 	Remove(ctx context.Context) error
+	Doctor(ctx context.Context, need int64, found func(pipeline.Examined)) error
 }
 
 // pipeline prepares the run for the environment that the flags name; nothing
@@ -66,7 +67,8 @@ func (p *program) pipeline(c *cli.Context) (verbs, error) {
 func (p *program) over(t config.Target) *pipeline.Pipeline {
 	return &pipeline.Pipeline{
 		Target: t, Shelf: shelf.Later(t.Bundles, t.Build.Dist), Dial: dialer(t.Transport), Bridge: pipeline.Bootstrap(t, helperFinder(t.Bootstrap.Helper)), Leave: pipeline.Leave(t),
-		Emit: p.told.emit, Version: own().Version, Owner: owner(), Address: address(), Now: time.Now, Cache: cacheFolder(),
+		Clinic: pipeline.NewClinic(t, helperFinder(t.Bootstrap.Helper), triage(t.Transport)),
+		Emit:   p.told.emit, Version: own().Version, Owner: owner(), Address: address(), Now: time.Now, Cache: cacheFolder(),
 		Exit: func(r pipeline.Result, err error) int { return exitCode(p.verb, r.State, err) },
 	}
 }

@@ -50,17 +50,20 @@ func listeners(port int) ([]uint32, error) {
 		if err != nil {
 			return nil, err
 		}
-		owners = append(owners, r.owners(b, port)...)
+		owners = append(owners, r.owners(b, port, local)...)
 	}
 	return owners, nil
 }
 
-func (r row) owners(b []byte, port int) []uint32 {
+// local: a listener there takes connections to the loopback.
+func local(ip netip.Addr) bool { return ip.IsLoopback() || ip.IsUnspecified() }
+
+func (r row) owners(b []byte, port int, at func(netip.Addr) bool) []uint32 {
 	var owners []uint32
 	for b = b[4:]; len(b) >= r.size; b = b[r.size:] {
 		ip, _ := netip.AddrFromSlice(b[r.addr : r.addr+r.addrLen])
 		ip = ip.Unmap()
-		if int(binary.BigEndian.Uint16(b[r.port:])) == port && (ip.IsLoopback() || ip.IsUnspecified()) {
+		if int(binary.BigEndian.Uint16(b[r.port:])) == port && at(ip) {
 			owners = append(owners, binary.LittleEndian.Uint32(b[r.pid:]))
 		}
 	}

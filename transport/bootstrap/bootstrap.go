@@ -34,6 +34,7 @@ type Options struct {
 type Place struct {
 	Path      string // of the executable
 	Serve     string // command line that starts the bridge
+	Doctor    string // command line that examines the host
 	Installed bool   // by this call
 }
 

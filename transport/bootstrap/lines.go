@@ -18,6 +18,8 @@ type lines interface {
 	remove(dir string) string
 	exists(dir string) string // ends with 0 if there is such a folder
 	list(dir string) string   // names of folders, newest first
+	hasTar() string           // ends with 0 if there is a tar
+	language() string         // prints the language mode of PowerShell
 	quote(s string) string
 }
 
@@ -56,6 +58,11 @@ func (w windowsLines) mkdir(dir string) string  { return `mkdir ` + w.quote(dir)
 func (w windowsLines) remove(dir string) string { return `rmdir /s /q ` + w.quote(dir) }
 func (w windowsLines) exists(dir string) string { return `if not exist ` + w.quote(dir) + ` exit 1` }
 func (w windowsLines) list(dir string) string   { return `dir /b /ad /o-d ` + w.quote(dir) }
+
+func (w windowsLines) hasTar() string { return `if not exist ` + w.system + `\tar.exe exit 1` }
+func (w windowsLines) language() string {
+	return w.system + `\WindowsPowerShell\v1.0\powershell.exe -NoProfile -NonInteractive -Command $ExecutionContext.SessionState.LanguageMode`
+}
 
 // rename fails where the new name exists; move would move into it.
 func (w windowsLines) rename(from, to string) string {
@@ -97,6 +104,9 @@ func (p posixLines) remove(dir string) string       { return `rm -rf ` + p.quote
 func (p posixLines) exists(dir string) string       { return `test -d ` + p.quote(dir) }
 func (p posixLines) list(dir string) string         { return `ls -1t ` + p.quote(dir) }
 func (p posixLines) unpack(_, dir, _ string) string { return `tar -xzf - -C ` + p.quote(dir) }
+
+func (posixLines) hasTar() string   { return `command -v tar` }
+func (posixLines) language() string { return `exit 1` }
 
 func (p posixLines) rename(from, to string) string {
 	return `test ! -e ` + p.quote(to) + ` && mv ` + p.quote(from) + ` ` + p.quote(to)

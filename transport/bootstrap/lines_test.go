@@ -23,6 +23,8 @@ func TestWindowsLines(t *testing.T) {
 		{w.unpack(WayTar, stage, file), `C:\Windows\System32\tar.exe -xf - -C "C:\Program Files\shipper\bin\.stage-0a"`},
 		{w.unpack(WayPowerShell, stage, file), `C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe -NoProfile -NonInteractive -Command "$ErrorActionPreference='Stop';$o=[IO.File]::Create('C:\Program Files\shipper\bin\.stage-0a\shipper-host.exe');(New-Object IO.Compression.GZipStream([Console]::OpenStandardInput(),[IO.Compression.CompressionMode]::Decompress)).CopyTo($o);$o.Close()"`},
 		{w.unpack(WayCertutil, stage, file), `C:\Windows\System32\findstr.exe "^" > "C:\Program Files\shipper\bin\.stage-0a\shipper-host.exe.txt" && C:\Windows\System32\certutil.exe -f -decode "C:\Program Files\shipper\bin\.stage-0a\shipper-host.exe.txt" "C:\Program Files\shipper\bin\.stage-0a\shipper-host.exe" && del "C:\Program Files\shipper\bin\.stage-0a\shipper-host.exe.txt"`},
+		{w.hasTar(), `if not exist C:\Windows\System32\tar.exe exit 1`},
+		{w.language(), `C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe -NoProfile -NonInteractive -Command $ExecutionContext.SessionState.LanguageMode`},
 		{w.rename(stage, dir+`\bin\abc`), `ren "C:\Program Files\shipper\bin\.stage-0a" abc`},
 		{w.remove(stage), `rmdir /s /q "C:\Program Files\shipper\bin\.stage-0a"`},
 		{w.exists(dir), `if not exist "C:\Program Files\shipper" exit 1`},

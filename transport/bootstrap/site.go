@@ -82,11 +82,13 @@ func (s *site) join(parts ...string) string { return s.lines.join(parts...) }
 func (s *site) executable(d release.Digest) string { return s.join(s.bin, string(d), s.lines.file()) }
 
 func (s *site) place(exe string, installed bool) Place {
-	line := s.lines.quote(exe) + " serve"
-	if s.root != "" {
-		line += " --root " + s.lines.quote(s.root)
+	line := func(verb string) string {
+		if s.root == "" {
+			return s.lines.quote(exe) + " " + verb
+		}
+		return s.lines.quote(exe) + " " + verb + " --root " + s.lines.quote(s.root)
 	}
-	return Place{Path: exe, Serve: line, Installed: installed}
+	return Place{Path: exe, Serve: line("serve"), Doctor: line("doctor"), Installed: installed}
 }
 
 func (s *site) ways() []string {

@@ -24,6 +24,14 @@ type body struct {
 	Identify *struct{}  `xml:"http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd IdentifyResponse"`
 	Config   *struct {
 		MaxEnvelopeSizeKB string `xml:"MaxEnvelopeSizekb"`
+		Service           struct {
+			Operations string `xml:"MaxConcurrentOperationsPerUser"`
+		} `xml:"Service"`
+		Winrs struct {
+			Shells    string `xml:"MaxShellsPerUser"`
+			Processes string `xml:"MaxProcessesPerShell"`
+			Memory    string `xml:"MaxMemoryPerShellMB"`
+		} `xml:"Winrs"`
 	} `xml:"http://schemas.microsoft.com/wbem/wsman/1/config Config"`
 	Created *struct {
 		Selectors []struct {

@@ -21,8 +21,8 @@ import (
 
 // Limits of a helper in bytes: on the host, and on the way to it.
 const (
-	maxRaw    = 9 << 20
-	maxPushed = 4 << 20
+	maxRaw    = 10_000_000
+	maxPushed = 4_000_000
 )
 
 func main() {
