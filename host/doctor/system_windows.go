@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/windows/registry"
 
 	"github.com/go-shipper/shipper/host/scm"
+	"github.com/go-shipper/shipper/host/scm/wine"
 	"github.com/go-shipper/shipper/host/store"
 )
 
@@ -135,7 +136,7 @@ const (
 
 // Holders implements System.
 func (Host) Holders(right string) ([]string, error) {
-	if lsaHolders.Find() != nil {
+	if lsaHolders.Find() != nil || wine.Detected() { // Wine's answers with an empty list
 		return nil, errNotSupported
 	}
 	var attributes struct {
