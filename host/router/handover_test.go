@@ -18,9 +18,14 @@ import (
 	"github.com/go-shipper/shipper/release"
 )
 
-// follow starts a router that takes over from r, and waits until it has.
+// follow starts a router that takes over from r, and waits until it has. As
+// the host does, it begins when r has no elder any more.
 func (r *rig) follow(o Options) *rig {
 	r.t.Helper()
+	r.eventually("the router before has finished", func() bool {
+		self, err := r.Self(r.ctx)
+		return err == nil && !self.Finishing
+	})
 	before, err := r.find()
 	if err != nil {
 		r.t.Fatal(err)

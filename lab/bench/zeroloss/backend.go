@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha1"
 	"encoding/base64"
 	"errors"
@@ -53,14 +52,6 @@ func startInstance(slot, addr string, download int64) (*instance, error) {
 
 // kill ends it without waiting for anybody.
 func (in *instance) kill() { in.server.Close() }
-
-// stop lets requests finish; hijacked connections go with the process, here
-// as little as there.
-func (in *instance) stop() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	_ = in.server.Shutdown(ctx)
-}
 
 type endless struct{}
 

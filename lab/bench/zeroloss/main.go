@@ -85,7 +85,7 @@ func run(ctx context.Context, o options) (lost bool, err error) {
 	if o.wine > 0 {
 		if wine, err = runWine(ctx, o); err != nil {
 			print(all)
-			return false, fmt.Errorf("Wine: %w", err)
+			return false, fmt.Errorf("load on Wine: %w", err)
 		}
 		all = append(all, wine)
 	}
