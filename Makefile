@@ -70,6 +70,7 @@ bench-push: ## pushes beside Ansible's and winrmcp's, over long ways, through fa
 .PHONY: bench-router
 bench-router: ## the router beside nginx, HAProxy and Caddy; ROUNDS=1 is quick
 	@build/ensure git wine ip haproxy nginx caddy
+	@$(MAKE) --no-print-directory helper
 	PATH=$$PATH:/usr/sbin $(GO) run ./lab/bench/router -rounds $(ROUNDS) \
 	  -zero-loss "$(GO) run ./lab/bench/zeroloss -rounds $(CHANGES) -wine $(WINECHANGES)" $(BENCHFLAGS)
 
