@@ -21,10 +21,7 @@ import (
 // finish gives the executables for Windows their version resource and their
 // signature. It works on copies: what a build tool made stays as it is.
 func finish(ctx context.Context, req PackRequest, b *Build, scratch string) error {
-	s := signer{Sign: req.Sign, dir: scratch, name: req.Name, version: b.Version, time: b.Time, log: req.Log}
-	if why := s.varies(); why != "" {
-		req.Warn(why)
-	}
+	s := &signer{Sign: req.Sign, dir: scratch, name: req.Name, version: b.Version, time: b.Time, log: req.Log}
 	for i := range b.Artifacts {
 		a := &b.Artifacts[i]
 		if a.GOOS != "windows" {
@@ -39,6 +36,9 @@ func finish(ctx context.Context, req PackRequest, b *Build, scratch string) erro
 		if err := signArtifact(ctx, s, a, scratch); err != nil {
 			return err
 		}
+	}
+	if why := s.varies(); why != "" {
+		req.Warn(why)
 	}
 	return nil
 }
@@ -79,7 +79,7 @@ func (a *Artifact) moved(path string) error {
 }
 
 // signArtifact leaves alone what is signed already.
-func signArtifact(ctx context.Context, s signer, a *Artifact, scratch string) error {
+func signArtifact(ctx context.Context, s *signer, a *Artifact, scratch string) error {
 	if _, err := signatureOf(a.Path); err == nil {
 		s.log(filepath.Base(a.Path) + " is signed already")
 		return nil

@@ -3,7 +3,7 @@ package packaging
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -30,11 +30,12 @@ type signer struct {
 	version string
 	time    time.Time // of the commit
 	log     func(string)
+	ecdsa   bool // something was signed by such a key
 }
 
 // sign signs the file at path in place, and looks at the result: a tool that
 // says it signed is not believed.
-func (s signer) sign(ctx context.Context, path string) error {
+func (s *signer) sign(ctx context.Context, path string) error {
 	password, err := secret(s.Password)
 	if err != nil {
 		return problem.Wrap(problem.Usage, err, "read sign.password", "secrets are resolved where shipper runs")
@@ -58,6 +59,7 @@ func (s signer) sign(ctx context.Context, path string) error {
 	if err != nil {
 		return problem.Wrap(problem.Verification, err, "look at the signature of "+filepath.Base(path), "let sign.command sign {{.File}} in place")
 	}
+	s.ecdsa = s.ecdsa || signature.Signer.PublicKeyAlgorithm == x509.ECDSA
 	s.log(fmt.Sprintf("signed %s as %s", filepath.Base(path), signature.Signer.Subject.CommonName))
 	return nil
 }
@@ -97,7 +99,7 @@ func signatureOf(path string) (*authenticode.Signature, error) {
 
 // osslsigncode signs with the commit's time, so that the result is the same
 // each time. The password travels in a file of its own.
-func (s signer) osslsigncode(ctx context.Context, path, password string) error {
+func (s *signer) osslsigncode(ctx context.Context, path, password string) error {
 	out := path + ".signed"
 	defer os.Remove(out)
 	args := []string{"sign", "-h", "sha256", "-n", s.name, "-time", strconv.FormatInt(s.time.Unix(), 10)}
@@ -129,7 +131,7 @@ func (s signer) osslsigncode(ctx context.Context, path, password string) error {
 
 // command runs the user's own tool; its words are templates. A command that
 // does not mention the file gets it as the last word.
-func (s signer) command(ctx context.Context, path, password string) error {
+func (s *signer) command(ctx context.Context, path, password string) error {
 	fields := map[string]string{"File": path, "Name": s.name, "Version": s.version, "Time": strconv.FormatInt(s.time.Unix(), 10)}
 	var args []string
 	named := false
@@ -158,19 +160,15 @@ func (s signer) command(ctx context.Context, path, password string) error {
 	return nil
 }
 
-// varies says why two builds of the same commit will differ, or nothing.
-func (s signer) varies() string {
+// varies says, after signing, why two builds of the same commit will differ, or nothing.
+func (s *signer) varies() string {
 	switch {
 	case len(s.Command) > 0:
 		return "sign.command: the same commit gives the same bundle only if that command signs the same way each time"
 	case s.Timestamp != "":
 		return "sign.timestamp: each build gets a time stamp of its own, so two bundles of one commit differ; the digest of what was signed is the same"
+	case s.ecdsa:
+		return "sign: a key for ECDSA signs differently each time, so two bundles of one commit differ; the digest of what was signed is the same, and a key for RSA would give the same bundle"
 	}
 	return ""
-}
-
-// fingerprint is the digest of what is signed, in hex.
-func fingerprint(path string) (string, error) {
-	sum, err := peDigest(path)
-	return hex.EncodeToString(sum), err
 }

@@ -60,9 +60,13 @@ func TestAuthenticode(t *testing.T) {
 			dir := newRepo(t, nil)
 			git(t, dir, "tag", "v1.4.2")
 			s := config.Sign{Certificate: p.cert, Key: p.key}
-			first, m, err := packSigned(t, dir, s, nil, defaultTargets...)
+			var warned []string
+			first, m, err := packSigned(t, dir, s, func(line string) { warned = append(warned, line) }, defaultTargets...)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if said := strings.Join(warned, "\n"); strings.Contains(said, "ECDSA") != (kind == "ecdsa") || len(warned) > 1 {
+				t.Errorf("warned: %q", warned)
 			}
 			if kind == "rsa" { // its signatures are the same each time
 				second, _, err := packSigned(t, newCopy(t, dir), s, nil, defaultTargets...)
@@ -234,11 +238,13 @@ test "$2 $3" = "hello 0.0.0-20260304050607.`+git(t, dir, "rev-parse", "HEAD")[:7
 }
 
 func TestNoTimestampNoWarning(t *testing.T) {
-	if (signer{Sign: config.Sign{Certificate: "x", Key: "y"}}).varies() != "" {
-		t.Error("warns of what is the same each time")
-	}
-	if (signer{Sign: config.Sign{Certificate: "x", Key: "y", Timestamp: "http://x"}}).varies() == "" {
-		t.Error("does not warn of time stamps")
+	plain := config.Sign{Certificate: "x", Key: "y"}
+	stamped := plain
+	stamped.Timestamp = "http://x"
+	for says, s := range map[string]*signer{"": {Sign: plain}, "sign.timestamp": {Sign: stamped}, "ECDSA": {Sign: plain, ecdsa: true}} {
+		if why := s.varies(); !strings.Contains(why, says) || (says == "") != (why == "") {
+			t.Errorf("%q, not of %q", why, says)
+		}
 	}
 }
 
