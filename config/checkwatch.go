@@ -18,6 +18,7 @@ func (c *checker) watch() {
 		c.within("traffic.outlier.eject", between(o.Eject, time.Second, time.Hour), "1s to 1h")
 		c.within("traffic.outlier.maxEject", between(o.MaxEject, o.Eject, time.Hour), "eject to 1h")
 	}
+	c.within("traffic.tunnelGrace", between(t.TunnelGrace, 0, max(t.DrainTimeout, 0)), "at most traffic.drainTimeout")
 	c.within("traffic.slowStart", between(t.SlowStart, 0, time.Hour), "at most 1h")
 	for key, name := range map[string]string{"traffic.clientKey.cookie": t.ClientKey.Cookie, "traffic.clientKey.header": t.ClientKey.Header} {
 		if name != "" && !nameRule.MatchString(name) {

@@ -122,6 +122,7 @@ type Traffic struct {
 	Router       string        `yaml:"router" enum:"embedded|none"`
 	Listen       string        `yaml:"listen" scalar:"any"` // public address, ":8080" or "10.0.0.1:8080"
 	DrainTimeout time.Duration `yaml:"drainTimeout"`
+	TunnelGrace  time.Duration `yaml:"tunnelGrace"` // 0: half of DrainTimeout
 	Boot         string        `yaml:"boot" enum:"hold|refuse"`
 
 	Hosts          []string `yaml:"hosts"` // names, *.example.com too; none: all

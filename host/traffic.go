@@ -33,7 +33,7 @@ func (s *service) route() (router.Route, bool) {
 	}
 	r := router.Route{
 		Service: s.name, Listen: config.Listen, Slots: map[release.Slot]string{}, Stable: s.st.Stable,
-		DrainTimeout: config.DrainTimeout, Boot: config.Boot, Public: config.Public, Watch: config.Watch,
+		DrainTimeout: config.DrainTimeout, Boot: config.Boot, TunnelGrace: config.TunnelGrace, Public: config.Public, Watch: config.Watch,
 	}
 	if r.Hold = s.holdLeft(); r.Hold > 0 {
 		r.HoldLimit = s.held.limit

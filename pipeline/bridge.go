@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-shipper/shipper/config"
 	"github.com/go-shipper/shipper/problem"
+	"github.com/go-shipper/shipper/release"
 	"github.com/go-shipper/shipper/transport"
 	"github.com/go-shipper/shipper/transport/bootstrap"
 )
@@ -15,12 +16,16 @@ import (
 // Finder gets the program that serves on hosts of a system and architecture.
 type Finder func(ctx context.Context, goos, goarch string) (*bootstrap.Helper, error)
 
+// Brought tells which program the bridge placed on a host; none where somebody
+// else did.
+type Brought func(host string) release.Digest
+
 // Bootstrap is the bridge for hosts where nothing was installed beforehand: it
 // finds the program once per architecture and surveys each host once; a
 // connection made anew uses what was found then.
-func Bootstrap(t config.Target, find Finder) Bridge {
-	b := &bootstrapper{target: t, find: find, helpers: map[string]func() (*bootstrap.Helper, error){}, lines: map[string]string{}}
-	return b.bridge
+func Bootstrap(t config.Target, find Finder) (Bridge, Brought) {
+	b := &bootstrapper{target: t, find: find, helpers: map[string]func() (*bootstrap.Helper, error){}, lines: map[string]string{}, brought: map[string]release.Digest{}}
+	return b.bridge, b.told
 }
 
 type bootstrapper struct {
@@ -30,6 +35,7 @@ type bootstrapper struct {
 	mu      sync.Mutex
 	helpers map[string]func() (*bootstrap.Helper, error)
 	lines   map[string]string // by host name
+	brought map[string]release.Digest
 }
 
 func (b *bootstrapper) bridge(ctx context.Context, conn transport.Conn, h config.Host, install bool) (string, error) {
@@ -69,7 +75,19 @@ func (b *bootstrapper) place(ctx context.Context, conn transport.Conn, h config.
 	if err != nil {
 		return bootstrap.Place{}, err
 	}
-	return bootstrap.Ensure(ctx, conn, helper, o)
+	place, err := bootstrap.Ensure(ctx, conn, helper, o)
+	if err == nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.brought[h.Name] = helper.Digest()
+	}
+	return place, err
+}
+
+func (b *bootstrapper) told(host string) release.Digest {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.brought[host]
 }
 
 func options(t config.Target, h config.Host) (o bootstrap.Options, arch string) {

@@ -140,7 +140,11 @@ func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Resul
 	}
 	dr := newDriver(d.p, d.f, l, task{start: d.start}, d.s, engine)
 	dr.early = d.early
-	return dr.result(dr.drive(ctx), res)
+	res, err = dr.result(dr.drive(ctx), res)
+	if res.State == rollout.Promoted {
+		d.p.upgradeRouters(ctx, d.f, d.s)
+	}
+	return res, err
 }
 
 // pushAll pushes to all hosts; a lost lease or a request to abort ends it.
@@ -210,7 +214,7 @@ func (p *Pipeline) ports() rpc.Ports {
 func (p *Pipeline) traffic() rpc.TrafficConfig {
 	t := p.Target.Traffic
 	return rpc.TrafficConfig{
-		Router: t.Router, Listen: t.Listen, DrainTimeout: t.DrainTimeout, Boot: t.Boot, Public: public(t), Watch: watch(t),
+		Router: t.Router, Listen: t.Listen, DrainTimeout: t.DrainTimeout, Boot: t.Boot, TunnelGrace: t.TunnelGrace, Public: public(t), Watch: watch(t),
 	}
 }
 

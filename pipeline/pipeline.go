@@ -34,6 +34,7 @@ type Pipeline struct {
 	Target  config.Target
 	Dial    Dialer
 	Bridge  Bridge
+	Brought Brought // nil: routers are not upgraded
 	Leave   Leaver
 	Clinic  Clinic               // of Doctor
 	Emit    func(journal.Record) // the story as it happens; called from one goroutine at a time

@@ -189,6 +189,7 @@ type TrafficConfig struct {
 	Listen       string        `json:"listen"` // public host:port
 	DrainTimeout time.Duration `json:"drainTimeout"`
 	Boot         string        `json:"boot"` // hold | refuse
+	TunnelGrace  time.Duration `json:"tunnelGrace,omitempty"`
 	Public
 	Watch
 }

@@ -34,6 +34,9 @@ func NewHelper(exe []byte, goos, goarch string) *Helper {
 	}
 }
 
+// Digest is that of the executable.
+func (h *Helper) Digest() release.Digest { return h.digest }
+
 // payload is what the way's command reads from stdin.
 func (h *Helper) payload(way string) []byte {
 	switch way {

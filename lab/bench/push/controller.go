@@ -45,7 +45,7 @@ func controller(hosts []remote, plain bool) *pipeline.Pipeline {
 		t.Hosts = append(t.Hosts, config.Host{Name: h.Host, Address: h.Address, Arch: "amd64"})
 		by[h.Host] = h
 	}
-	ensure := pipeline.Bootstrap(t, findHelper)
+	ensure, _ := pipeline.Bootstrap(t, findHelper)
 	return &pipeline.Pipeline{
 		Target: t, Version: "bench", Owner: "bench", Now: time.Now, Plain: plain,
 		Emit: func(journal.Record) {},
