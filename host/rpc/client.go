@@ -21,12 +21,13 @@ type Client struct {
 	stop   context.CancelCauseFunc
 	done   chan struct{} // closed when nothing is received any more
 
-	mu    sync.Mutex
-	calls map[uint32]*pending
-	last  uint32
-	seen  map[string]int64 // by service and run: the last Ask that arrived
-	lanes []io.Closer
-	err   error // why the connection ended
+	mu      sync.Mutex
+	calls   map[uint32]*pending
+	last    uint32
+	seen    map[string]int64 // by service and run: the last Ask that arrived
+	lanes   []io.Closer
+	senders []*sender // of the lanes
+	err     error     // why the connection ended
 }
 
 // pending is a call that waits for its answer.
@@ -228,7 +229,7 @@ func (c *Client) fail(err error) {
 }
 
 func (c *Client) receive(r io.Reader) {
-	frames := newFrameReader(r)
+	frames := newFrameReader(r, littleReader)
 	var messages assembler
 	for {
 		f, err := frames.read()

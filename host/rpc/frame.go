@@ -95,8 +95,14 @@ type frameReader struct {
 	head [headerSize]byte
 }
 
-func newFrameReader(r io.Reader) *frameReader {
-	return &frameReader{r: bufio.NewReaderSize(r, 64<<10)}
+// Buffers of readers, in bytes: data comes in large pieces, answers in small ones.
+const (
+	dataReader   = 64 << 10
+	littleReader = 4 << 10
+)
+
+func newFrameReader(r io.Reader, buffer int) *frameReader {
+	return &frameReader{r: bufio.NewReaderSize(r, buffer)}
 }
 
 // read returns the next frame that was not seen before. io.EOF means that the

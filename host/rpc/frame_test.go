@@ -16,7 +16,7 @@ func wire(frames ...frame) []byte {
 }
 
 func readAll(b []byte) ([]frame, error) {
-	r := newFrameReader(bytes.NewReader(b))
+	r := newFrameReader(bytes.NewReader(b), dataReader)
 	var out []frame
 	for {
 		f, err := r.read()

@@ -40,7 +40,7 @@ func (c *Client) Lane(conn io.WriteCloser) error {
 		go conn.Close()
 		return &BrokenError{Err: c.err}
 	}
-	c.lanes = append(c.lanes, conn)
+	c.lanes, c.senders = append(c.lanes, conn), append(c.senders, s)
 	go func() {
 		defer stop(nil)
 		s.run(ctx)

@@ -31,6 +31,7 @@ func (c *Client) Put(ctx context.Context, p Put, r io.Reader) (PutReply, error) 
 	payload, err := c.wait(ctx, id, call)
 	stop(io.ErrClosedPipe) // answered: whatever is not sent yet is not wanted
 	<-sent
+	c.relax()
 	if err != nil {
 		return reply, err
 	}
@@ -38,6 +39,20 @@ func (c *Client) Put(ctx context.Context, p Put, r io.Reader) (PutReply, error) 
 		return reply, fmt.Errorf("decode reply to %s: %w", MethodPut, err)
 	}
 	return reply, nil
+}
+
+// relax gives back the memory of pushes when none is under way.
+func (c *Client) relax() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.calls {
+		if p.put {
+			return
+		}
+	}
+	for _, s := range append(c.senders, c.out) {
+		s.relax()
+	}
 }
 
 // feed cuts r into data frames, never more than the window ahead of the host.

@@ -24,13 +24,15 @@ type sender struct {
 	stopped chan struct{} // closed when nothing is sent any more
 	err     error         // why; read after stopped
 
-	seq uint64
-	buf []byte
+	calm chan struct{} // holds a token when a push is over
+	seq  uint64
+	buf  []byte
 }
 
 func newSender(w io.Writer, shared chan frame) *sender {
 	s := &sender{
 		w: w, control: make(chan frame, 16), data: make(chan frame, 2), shared: shared, stopped: make(chan struct{}),
+		calm: make(chan struct{}, 1),
 	}
 	frames := (s.limit() + MaxPayload + headerSize - 1) / (MaxPayload + headerSize)
 	s.piece = s.limit()/frames - headerSize
@@ -118,14 +120,8 @@ func (s *sender) write(batch []frame) error {
 		}
 		s.seq, batch = seq, batch[n:]
 	}
-	if cap(s.buf) > roomy && len(s.buf) < cap(s.buf)/8 {
-		s.buf = nil // a push is over
-	}
 	return nil
 }
-
-// roomy is a buffer that is worth to be given back between pushes.
-const roomy = 64 << 10
 
 // recut halves the first frame until it fits.
 func recut(batch []frame, limit int) []frame {
@@ -156,9 +152,31 @@ func (s *sender) first(ctx context.Context, held *frame) (frame, error) {
 			s.taken = &f
 		case f := <-s.shared:
 			s.taken = &f
+		case <-s.calm:
+			s.rest()
 		case <-ctx.Done():
 			return frame{}, context.Cause(ctx)
 		}
+	}
+}
+
+// rester is a pipe that keeps memory between Writes, and gives it back.
+type rester interface{ Rest() }
+
+// rest gives back what only a push needs: a fleet has many connections, and few
+// of them push at a time.
+func (s *sender) rest() {
+	s.buf = nil
+	if r, ok := s.w.(rester); ok {
+		r.Rest()
+	}
+}
+
+// relax makes the sender rest as soon as it has nothing to send.
+func (s *sender) relax() {
+	select {
+	case s.calm <- struct{}{}:
+	default:
 	}
 }
 

@@ -92,7 +92,7 @@ type serving struct {
 }
 
 func (s *server) receive(r io.Reader) error {
-	frames := newFrameReader(r)
+	frames := newFrameReader(r, dataReader)
 	var messages assembler
 	for {
 		f, err := frames.read()

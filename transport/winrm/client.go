@@ -230,6 +230,17 @@ func (c *client) put(l *link) {
 	<-c.slots
 }
 
+// rest gives back what idle links keep of the last message.
+func (c *client) rest() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, l := range c.idle {
+		if l.seals != nil {
+			l.seals.buf = nil
+		}
+	}
+}
+
 func (c *client) drop(l *link) {
 	l.close()
 	<-c.slots

@@ -55,6 +55,15 @@ func (i input) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// Rest gives back the memory that large Sends took: that of the next one is
+// made anew.
+func (i input) Rest() {
+	i.sending.Lock()
+	defer i.sending.Unlock()
+	i.k.buf = nil
+	i.k.c.rest()
+}
+
 // lane is a further program of a pipe's shell, which gets input and says
 // nothing. A command costs an operation, not a shell, and dies with the shell.
 type lane struct{ input }
