@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/go-shipper/shipper/journal"
@@ -53,6 +54,24 @@ func (c *child) end() error {
 	return c.cmd.Wait()
 }
 
+// processor is how long a process kept a processor busy, and its disk, in 512
+// byte blocks written.
+type processor struct {
+	busy    time.Duration
+	written int64
+}
+
+func usage(u *syscall.Rusage) processor {
+	return processor{time.Duration(u.Utime.Nano() + u.Stime.Nano()), u.Oublock}
+}
+
+// own is that of this process.
+func own() processor {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // never fails for oneself
+	return usage(&u)
+}
+
 // withHosts runs f beside n simulated hosts.
 func (b *bench) withHosts(ctx context.Context, o hostsOrder, f func([]remote) error) error {
 	c, err := spawn(ctx, "hosts", o)
@@ -68,7 +87,11 @@ func (b *bench) withHosts(ctx context.Context, o hostsOrder, f func([]remote) er
 		_ = c.end()
 		return err
 	}
-	return c.end()
+	err = c.end()
+	if u, ok := c.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		b.hosts = usage(u)
+	}
+	return err
 }
 
 // pushOrder is what a controller of its own does.

@@ -73,7 +73,9 @@ type upgraded struct {
 	slowest   float64 // of the hosts' pushes
 	told      map[string]journal.Push
 	encodings int
-	wire      int64 // all bytes to the hosts and back
+	wire      int64         // all bytes to the hosts and back
+	self      time.Duration // that the controller kept a processor busy
+	hosts     processor     // that the hosts did, all together
 }
 
 func (b *bench) upgrade(ctx context.Context, n next, hosts int, delay time.Duration) (u upgraded, err error) {
@@ -102,14 +104,16 @@ func (b *bench) upgrade(ctx context.Context, n next, hosts int, delay time.Durat
 				made.Add(1)
 			}
 		}
-		began := time.Now()
+		began, before := time.Now(), own()
 		u.told, err = push(ctx, p, n.then)
 		u.seconds, u.wire, u.encodings = time.Since(began).Seconds(), wire.Load(), int(made.Load())
+		u.self = own().busy - before.busy
 		for _, t := range u.told {
 			u.slowest = max(u.slowest, t.Seconds)
 		}
 		return err
 	})
+	u.hosts = b.hosts
 	return u, err
 }
 
@@ -153,7 +157,12 @@ func (b *bench) fleet(ctx context.Context) error {
 		return err
 	}
 	b.results["fleet200_ratio"] = many.seconds / one.seconds
+	b.results["fleet200_controller_cpu_ms"] = many.self.Seconds() * 1000 / 200
+	b.results["fleet200_host_cpu_ms"] = many.hosts.busy.Seconds() * 1000 / 200
+	b.results["fleet200_host_written_mb"] = float64(many.hosts.written) * 512 / 1e6 / 200
 	b.row("next version to 1 host, 50 ms away", fmt.Sprintf("%.2f s", one.seconds))
 	b.row("next version to 200 hosts, 50 ms away", fmt.Sprintf("%.2f s", many.seconds), fmt.Sprintf("%.2f", many.seconds/one.seconds))
+	b.row("of it the controller's processor, per host", fmt.Sprintf("%.0f ms", b.results["fleet200_controller_cpu_ms"]))
+	b.row("of it a simulated host's processor and disk", fmt.Sprintf("%.0f ms", b.results["fleet200_host_cpu_ms"]), fmt.Sprintf("%.0f MB", b.results["fleet200_host_written_mb"]))
 	return nil
 }

@@ -24,7 +24,8 @@ type bench struct {
 	exe      []byte
 	versions int
 	results  map[string]float64
-	pushes   int // of the fault run
+	hosts    processor // of the last simulated hosts
+	pushes   int       // of the fault run
 	seed     uint64
 }
 
