@@ -133,6 +133,43 @@ func TestPipeThatTakesLess(t *testing.T) {
 	}
 }
 
+// Memory that only pushes need is given back when none is under way: a fleet
+// has many connections.
+func TestRestAfterAPush(t *testing.T) {
+	near, far := sockets(t)
+	var got bytes.Buffer
+	h := putHandlers(&got)
+	serve(t, far, h)
+	rested := make(chan struct{}, 1)
+	c := dial(t, &resting{pipe{Conn: near, max: 100 << 10}, rested})
+	want, put := content(t, 1<<20)
+	if _, err := c.Put(context.Background(), put, bytes.NewReader(want)); err != nil {
+		t.Fatal(err)
+	}
+	<-rested
+	got.Reset() // the host begins with nothing
+	again, put := content(t, 1<<20)
+	if _, err := c.Put(context.Background(), put, bytes.NewReader(again)); err != nil {
+		t.Errorf("push after a rest: %v", err)
+	}
+	if !bytes.Equal(got.Bytes(), again) {
+		t.Error("after a rest other bytes come")
+	}
+}
+
+// resting tells when it may give memory back.
+type resting struct {
+	pipe
+	rested chan struct{}
+}
+
+func (r *resting) Rest() {
+	select {
+	case r.rested <- struct{}{}:
+	default:
+	}
+}
+
 // narrowing halves its bound whenever it refuses a Write.
 type narrowing struct {
 	net.Conn

@@ -55,6 +55,7 @@ func Run(t *testing.T, h Host) {
 	t.Run("two pipes at once", h.twoPipes)
 	t.Run("end of a program behind a pipe", h.end)
 	t.Run("write that is too large", h.tooLarge)
+	t.Run("lanes beside a pipe", h.lanes)
 	t.Run("cancelled command", h.cancelled)
 	t.Run("close of a pipe kills its tree", h.closePipe)
 	t.Run("close of the connection kills everything", h.closeConn)

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -41,6 +42,8 @@ func run(verb string, args []string) error {
 		n, err := io.CopyN(io.Discard, os.Stdin, size)
 		fmt.Println(n)
 		return err
+	case "keep": // FILE SIZE: so many bytes of stdin in a file
+		return keep(args[0], args[1])
 	case "echo", "serve": // stdin to stdout
 		_, err := io.Copy(os.Stdout, os.Stdin)
 		return err
@@ -51,6 +54,19 @@ func run(verb string, args []string) error {
 		return exec.Command(os.Args[0], "touch", args[0]).Run()
 	}
 	return fmt.Errorf("unknown verb %q", verb)
+}
+
+func keep(file, size string) error {
+	n, err := strconv.ParseInt(size, 10, 64)
+	if err != nil {
+		return err
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	_, err = io.CopyN(f, os.Stdin, n)
+	return errors.Join(err, f.Close())
 }
 
 func touch(file string) error {
