@@ -24,9 +24,8 @@ const (
 
 // procedures of the system that package windows does not have.
 var (
-	ncrypt     = windows.NewLazySystemDLL("ncrypt.dll")
-	signHash   = ncrypt.NewProc("NCryptSignHash")
-	freeObject = ncrypt.NewProc("NCryptFreeObject")
+	ncrypt   = windows.NewLazySystemDLL("ncrypt.dll")
+	signHash = ncrypt.NewProc("NCryptSignHash")
 )
 
 // storeKey signs with a key that nobody can take out of its store.
@@ -37,7 +36,7 @@ type storeKey struct {
 
 var _ crypto.Signer = (*storeKey)(nil)
 
-// keyOf takes over cert, of which the key's handle may be a part.
+// keyOf takes over cert: the key's handle is a part of it, and ends with it.
 func keyOf(cert *windows.CertContext, leaf *x509.Certificate) (*storeKey, error) {
 	k := &storeKey{public: leaf.PublicKey}
 	switch leaf.PublicKey.(type) {
@@ -46,21 +45,17 @@ func keyOf(cert *windows.CertContext, leaf *x509.Certificate) (*storeKey, error)
 		return nil, fmt.Errorf("its key is neither RSA nor ECDSA")
 	}
 	var spec uint32
-	var ours bool
+	var ours bool // never, because it is cached
 	err := windows.CryptAcquireCertificatePrivateKey(cert,
-		windows.CRYPT_ACQUIRE_ONLY_NCRYPT_KEY_FLAG|windows.CRYPT_ACQUIRE_SILENT_FLAG, nil, &k.handle, &spec, &ours)
+		windows.CRYPT_ACQUIRE_ONLY_NCRYPT_KEY_FLAG|windows.CRYPT_ACQUIRE_CACHE_FLAG|windows.CRYPT_ACQUIRE_SILENT_FLAG,
+		nil, &k.handle, &spec, &ours)
 	if err != nil {
 		return nil, fmt.Errorf("its private key cannot be used by this account: %w", err)
 	}
 	if spec != windows.CERT_NCRYPT_KEY_SPEC {
 		return nil, errors.New("its private key is not one of the newer kind (CNG)")
 	}
-	runtime.AddCleanup(k, func(handle windows.Handle) {
-		if ours {
-			_, _, _ = freeObject.Call(uintptr(handle))
-		}
-		_ = windows.CertFreeCertificateContext(cert)
-	}, k.handle)
+	runtime.AddCleanup(k, func(cert *windows.CertContext) { _ = windows.CertFreeCertificateContext(cert) }, cert)
 	return k, nil
 }
 
