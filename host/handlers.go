@@ -6,6 +6,7 @@ import (
 	"runtime"
 
 	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/host/scm"
 	"github.com/go-shipper/shipper/host/store"
 	"github.com/go-shipper/shipper/journal"
 	"github.com/go-shipper/shipper/release"
@@ -143,9 +144,21 @@ func checkAcquire(p rpc.Acquire) error {
 	return checkRun(p.Run)
 }
 
-// have also offers bases for deltas: first of the release that is stable, then
-// of the others in the order in which they were committed last.
+// have tells what is missing and, where a port is named, who has that.
 func (g *Guard) have(ctx context.Context, p rpc.Have) (rpc.HaveReply, error) {
+	reply, err := g.missing(ctx, p)
+	if err != nil || p.Port == 0 {
+		return reply, err
+	}
+	if reply.Owner, err = scm.PortOwner(p.Port); err != nil {
+		g.log().Warn("the owner of a port is not known", "port", p.Port, "error", err)
+	}
+	return reply, nil
+}
+
+// missing also offers bases for deltas: first of the release that is stable, then
+// of the others in the order in which they were committed last.
+func (g *Guard) missing(ctx context.Context, p rpc.Have) (rpc.HaveReply, error) {
 	reply, err := g.store.Have(p.Digests)
 	if err != nil || len(reply.Missing) == 0 || p.Service == "" {
 		return reply, err

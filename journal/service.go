@@ -98,6 +98,9 @@ type Travel struct {
 	Bytes  int64 `json:"bytes"`          // payload, to the byte
 	Size   int64 `json:"size"`           // of the release
 	Bare   bool  `json:"bare,omitempty"` // the helper would travel, too
+	// Port is the public one where another program, Owner, listens there.
+	Port  int    `json:"port,omitempty"`
+	Owner string `json:"owner,omitempty"`
 }
 
 // Pruned tells what a prune removed from a host (TypePruned).

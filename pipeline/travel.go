@@ -2,6 +2,9 @@ package pipeline
 
 import (
 	"context"
+	"net"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/go-shipper/shipper/host/rpc"
@@ -38,6 +41,13 @@ func (p *Pipeline) Travel(ctx context.Context, req DeployRequest) (release.Relea
 	return b.Release(), out, stopped(ctx, reachProblem(err))
 }
 
+// publicPort is 0 where there is none.
+func (p *Pipeline) publicPort() int {
+	_, text, _ := net.SplitHostPort(p.Target.Traffic.Listen) // validated
+	port, _ := strconv.Atoi(text)
+	return port
+}
+
 // weigh is put without sending: where shipper has never been, all is missing.
 func (l *cargo) weigh(ctx context.Context) (journal.Travel, error) {
 	out := journal.Travel{Files: len(l.files)}
@@ -45,8 +55,10 @@ func (l *cargo) weigh(ctx context.Context) (journal.Travel, error) {
 		out.Size += f.Size
 	}
 	var have rpc.HaveReply
+	question := l.question()
+	question.Port = l.h.p.publicPort()
 	err := l.h.call(ctx, 0, func(c *rpc.Client) (err error) {
-		have, err = c.Have(ctx, l.question())
+		have, err = c.Have(ctx, question)
 		return err
 	})
 	if isBare(err) {
@@ -57,6 +69,9 @@ func (l *cargo) weigh(ctx context.Context) (journal.Travel, error) {
 	}
 	if err != nil {
 		return out, err
+	}
+	if have.Owner != "" && !strings.HasPrefix(strings.ToLower(have.Owner), "shipper-host") {
+		out.Port, out.Owner = question.Port, have.Owner
 	}
 	for _, part := range have.Missing {
 		p, err := l.parcel(ctx, part, have.Bases)

@@ -182,6 +182,9 @@ func travels(d journal.Travel) string {
 	case d.Deltas > 0:
 		text += fmt.Sprintf(", %d as what differs", d.Deltas)
 	}
+	if d.Owner != "" {
+		text += fmt.Sprintf("\n  port %d belongs to %s: docs/ROUTER.md tells how it moves behind the router", d.Port, clean(d.Owner))
+	}
 	return text
 }
 

@@ -330,7 +330,7 @@ func TestLockAndPrune(t *testing.T) {
 
 func TestPlanTellsWhatTravels(t *testing.T) {
 	hosts := &scripted{travel: map[string]journal.Travel{
-		"web2": {Files: 3, Size: 14e6}, "web1": {Files: 3, Sent: 1, Deltas: 1, Bytes: 71_475, Size: 14e6},
+		"web2": {Files: 3, Size: 14e6, Port: 80, Owner: "nginx.exe"}, "web1": {Files: 3, Sent: 1, Deltas: 1, Bytes: 71_475, Size: 14e6},
 		"web3": {Files: 3, Sent: 3, Bytes: 5e6, Size: 14e6, Bare: true},
 	}}
 	bundle := filepath.Join(t.TempDir(), "orders.zip")
@@ -340,6 +340,7 @@ func TestPlanTellsWhatTravels(t *testing.T) {
 	out, errs, exit := shipper(t, hosts, "plan", "--bundle", bundle)
 	want := `web1: 71 kB travel for 1 file of 3 (14.0 MB), 1 as what differs
 web2: nothing travels, the host has all 3 files
+  port 80 belongs to nginx.exe: docs/ROUTER.md tells how it moves behind the router
 web3: 5.0 MB travel for 3 files of 3 (14.0 MB), and the helper: shipper was never here
 `
 	if exit != 0 || out != want {

@@ -11,6 +11,8 @@ type Have struct {
 	Digests []release.Digest `json:"digests"`
 	Service string           `json:"service,omitempty"`
 	Paths   []string         `json:"paths,omitempty"` // where the contents will lie in their release
+	// Port is one that the asker wants to know the owner of; 0: none.
+	Port int `json:"port,omitempty"`
 }
 
 // HaveReply lists what is missing, with the bytes already received of each,
@@ -18,6 +20,7 @@ type Have struct {
 type HaveReply struct {
 	Missing []Partial `json:"missing"`
 	Bases   []Base    `json:"bases,omitempty"`
+	Owner   string    `json:"owner,omitempty"` // program that listens on Port; empty: none, or nobody can tell
 }
 
 // Partial is a content that is not complete yet. What arrived of it goes on
