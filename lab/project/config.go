@@ -34,7 +34,7 @@ func (p *Project) yaml(c Config) string {
 		}
 	}
 	b.WriteString("build: {goreleaser: none}\n")
-	fmt.Fprintf(&b, "traffic: {listen: %q, drainTimeout: 5s}\n", cmp.Or(c.Listen, fmt.Sprintf("0.0.0.0:%d", p.o.Port)))
+	fmt.Fprintf(&b, "traffic: {listen: %q, drainTimeout: 5s%s}\n", cmp.Or(c.Listen, fmt.Sprintf("0.0.0.0:%d", p.o.Port)), c.Traffic)
 	b.WriteString("checks:\n  - {http: /healthz, interval: 100ms, timeout: 2s, successes: 3, deadline: 15s}\n")
 	fmt.Fprintf(&b, "rollout:\n  strategy: canary\n  steps: %s\n  bake: %s\n  keepWarm: %s\n",
 		cmp.Or(c.Steps, "[{setWeight: 5}, {analysis: {}}, {setWeight: 50}, {analysis: {}}]"),

@@ -40,6 +40,7 @@ type Config struct {
 	Extra     string // further top-level YAML
 	Service   string // further lines of service, indented by two spaces
 	Listen    string // default 0.0.0.0:Port
+	Traffic   string // further keys of traffic, a YAML flow map's, each after a comma
 }
 
 // Project is a checkout of a service that gets shipped.
@@ -101,6 +102,9 @@ func (p *Project) URLs() []string {
 	}
 	return urls
 }
+
+// Port is the public one.
+func (p *Project) Port() int { return p.o.Port }
 
 // Dir is the folder of the checkout.
 func (p *Project) Dir() string { return p.o.Dir }
