@@ -28,6 +28,9 @@ func (c *checker) bundles() {
 	if b.Token != "" && b.URL == "" {
 		c.problem("bundles.token", "remove it, or add url", "`bundles.token` belongs to url")
 	}
+	if b.Pull && !strings.HasPrefix(b.URL, "https://") {
+		c.problem("bundles.pull", "add url: https://artifacts.example.com/orders/", "`bundles.pull`: hosts fetch over https from url only")
+	}
 	if g := b.GitHub; g != nil {
 		c.address("bundles.github.api", g.API, "https://github.example.com/api/v3")
 		if !repositoryRule.MatchString(g.Repository) {

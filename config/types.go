@@ -315,6 +315,7 @@ type Bundles struct {
 	Folder string  `yaml:"folder"`
 	URL    string  `yaml:"url"`   // a folder on a web server, with checksums.txt
 	Token  string  `yaml:"token"` // for url; a reference
+	Pull   bool    `yaml:"pull"`  // hosts fetch from url themselves
 	GitHub *GitHub `yaml:"github"`
 	S3     *S3     `yaml:"s3"`
 	CA     string  `yaml:"ca"` // PEM file

@@ -19,6 +19,7 @@ func (g *Guard) handlers() *rpc.Handlers {
 	rpc.Handle(h, rpc.MethodStatus, g.status)
 	rpc.Handle(h, rpc.MethodAcquire, g.acquire)
 	rpc.Handle(h, rpc.MethodHave, g.have)
+	rpc.Handle(h, rpc.MethodPull, g.pull)
 	rpc.HandleQuiet(h, rpc.MethodInstall, g.install)
 	rpc.HandleQuiet(h, rpc.MethodAppend, g.append)
 	rpc.Handle(h, rpc.MethodRead, g.read)

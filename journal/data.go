@@ -65,6 +65,8 @@ type Push struct {
 	Wire    int64   `json:"wire"`             // payload bytes that travelled
 	Seconds float64 `json:"seconds"`
 	Install float64 `json:"install,omitempty"` // of the seconds: until the release was assembled and verified
+	Pulled  int     `json:"pulled,omitempty"`  // contents that the host fetched itself
+	Fetched int64   `json:"fetched,omitempty"` // bytes of them on that way
 }
 
 // Delta tells of a file that travels as what differs from an older version.

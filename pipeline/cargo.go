@@ -15,13 +15,14 @@ import (
 
 // cargo is what one host has to get of a release.
 type cargo struct {
-	h     *host
-	run   string
-	b     *packaging.Bundle
-	s     *story
-	files []release.File
-	whole map[release.Digest]bool // contents of which the host refused a delta
-	told  journal.Push
+	h      *host
+	run    string
+	b      *packaging.Bundle
+	s      *story
+	files  []release.File
+	whole  map[release.Digest]bool // contents of which the host refused a delta
+	told   journal.Push
+	pulled bool // the host was asked to fetch it itself
 }
 
 // parcel is a content in one of the forms in which it can travel.

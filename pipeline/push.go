@@ -29,6 +29,9 @@ func (h *host) push(ctx context.Context, run string, b *packaging.Bundle, s *sto
 		l.told.Bytes += f.Size
 	}
 	do := func(c *rpc.Client) error {
+		if err := l.pull(ctx, c); err != nil {
+			return err
+		}
 		if err := l.put(ctx, c); err != nil {
 			return err
 		}

@@ -156,6 +156,9 @@ func connected(host string, d journal.HostInfo) said {
 }
 
 func pushed(d journal.Push) said {
+	if d.Wire == 0 && d.Pulled > 0 {
+		return said{"push", fmt.Sprintf("the host fetched %s itself, %s in %s", plural(d.Pulled, "content"), bytes(d.Fetched), span(seconds(d.Seconds))), plain}
+	}
 	if d.Wire == 0 {
 		return said{"push", "nothing to send, the host has all " + plural(d.Files, "file"), plain}
 	}
