@@ -36,7 +36,7 @@ test: ## all tests, those on the lab included
 	$(GO) vet ./...
 	GOOS=windows $(GO) vet ./...
 	$(GO) test -race -timeout 25m $$($(GO) list ./... | grep -v /lab/e2e)
-	$(GO) test -race -timeout 25m ./lab/e2e
+	$(GO) test -race -timeout 40m ./lab/e2e
 	$(GO) test ./rollout/analysis # thousands of simulated hours, too slow with -race
 
 .PHONY: test-integration
