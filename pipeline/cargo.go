@@ -99,7 +99,7 @@ func (l *cargo) parcel(ctx context.Context, part rpc.Partial, bases []rpc.Base) 
 	if len(forms) > 0 && part.Encoding != l.h.p.encoding() && forms[0].left() < f.Size/10 {
 		return forms[0], nil
 	}
-	enc, err := l.h.p.encoded(l.b, f.SHA256)
+	enc, err := l.h.p.encoded(l.b, f)
 	if err != nil {
 		return parcel{}, err
 	}
@@ -143,7 +143,7 @@ func (l *cargo) instead(ctx context.Context, c *rpc.Client, p parcel, bases []rp
 	if rpc.CodeOf(why) == rpc.CodeVerification {
 		l.h.p.doubt(p.file, bases, p.base)
 	}
-	enc, err := l.h.p.encoded(l.b, p.file.SHA256)
+	enc, err := l.h.p.encoded(l.b, p.file)
 	if err != nil {
 		return err
 	}

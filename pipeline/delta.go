@@ -72,7 +72,7 @@ func (p *Pipeline) difference(ctx context.Context, b *packaging.Bundle, f releas
 			return difference{base: base.Digest, bytes: d}, nil
 		}
 	}
-	content, err := read(b, f.SHA256)
+	content, err := read(b, f)
 	if err != nil {
 		return difference{}, err
 	}
@@ -148,7 +148,7 @@ func fromBundle(ctx context.Context, folder packaging.Folder, service string, b 
 			return nil, err
 		}
 		defer bundle.Close()
-		return read(bundle, b.Digest)
+		return read(bundle, release.File{SHA256: b.Digest, Size: b.Size})
 	}
 	return nil, errNoBase
 }

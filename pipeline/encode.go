@@ -49,12 +49,12 @@ func (e *encodings) forget(key string) {
 }
 
 // encoded gives the bytes of a content that travels whole.
-func (p *Pipeline) encoded(b *packaging.Bundle, d release.Digest) ([]byte, error) {
-	return once(&p.enc, string(d), func() ([]byte, error) {
+func (p *Pipeline) encoded(b *packaging.Bundle, f release.File) ([]byte, error) {
+	return once(&p.enc, string(f.SHA256), func() ([]byte, error) {
 		if p.Plain {
-			return read(b, d)
+			return read(b, f)
 		}
-		return compress(b, d)
+		return compress(b, f.SHA256)
 	})
 }
 
@@ -66,7 +66,7 @@ func (p *Pipeline) warm(b *packaging.Bundle, goos, goarch string) {
 		return
 	}
 	for _, f := range t.Files {
-		go p.encoded(b, f.SHA256) //nolint:errcheck // the push meets the same error
+		go p.encoded(b, f) //nolint:errcheck // the push meets the same error
 	}
 }
 
@@ -78,17 +78,18 @@ func (p *Pipeline) encoding() string {
 	return rpc.EncodingZstd
 }
 
-func read(b *packaging.Bundle, d release.Digest) ([]byte, error) {
-	r, err := b.Content(d)
+func read(b *packaging.Bundle, f release.File) ([]byte, error) {
+	r, err := b.Content(f.SHA256)
 	if err != nil {
 		return nil, fmt.Errorf("read bundle: %w", err)
 	}
 	defer r.Close()
-	out, err := io.ReadAll(r)
-	if err != nil {
+	var out bytes.Buffer
+	out.Grow(int(min(f.Size, maxContent)) + bytes.MinRead)
+	if _, err := out.ReadFrom(r); err != nil {
 		return nil, fmt.Errorf("read bundle: %w", err)
 	}
-	return out, nil
+	return out.Bytes(), nil
 }
 
 func compress(b *packaging.Bundle, d release.Digest) ([]byte, error) {
@@ -122,7 +123,7 @@ func (p *Pipeline) keep(ctx context.Context, b *packaging.Bundle, files []releas
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		packed, err := p.encoded(b, f.SHA256)
+		packed, err := p.encoded(b, f)
 		if err == nil {
 			err = p.cache().save(contentName(f.SHA256), packed)
 		}

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -31,6 +32,7 @@ type bench struct {
 
 func main() {
 	lab.Serve()
+	debug.SetGCPercent(50) // as cmd/shipper does
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	role := flag.String("role", "", "what this process is, when it is not the bench: hosts or controller")
