@@ -3,6 +3,7 @@ package packaging
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/go-shipper/shipper/config"
+	"github.com/go-shipper/shipper/problem"
 )
 
 // realTool builds the pinned GoReleaser, which takes minutes when the build
@@ -55,6 +57,47 @@ func TestNativeEqualsGoReleaser(t *testing.T) {
 				t.Error("the releases are the same, the bundles are not")
 			}
 		})
+	}
+}
+
+// What only GoReleaser makes, because its configuration sets flags that the
+// recipe does not know, is built again by it.
+func TestRebuildByGoReleaser(t *testing.T) {
+	tool := realTool(t)
+	flags := strings.Replace(goreleaserConfigSource, "ldflags:", "gcflags: [all=-l]\n    ldflags:", 1)
+	if flags == goreleaserConfigSource {
+		t.Fatal("the configuration has no ldflags")
+	}
+	dir := newRepo(t, map[string]string{".goreleaser.yaml": flags})
+	git(t, dir, "tag", "v1.0.0")
+	_, native, _ := packBy(t, dir, config.Build{Goreleaser: "none"})
+	bundle, made, by := packBy(t, dir, config.Build{Tool: tool})
+	if by != "goreleaser" || Release(made) == Release(native) {
+		t.Fatalf("built by %s, the same as go build: %v", by, Release(made) == Release(native))
+	}
+	rebuilt := func(bundle string) error {
+		_, err := Rebuild(t.Context(), RebuildRequest{Bundle: bundle, Source: dir, Tool: tool, Log: func(line string) { t.Log(line) }})
+		return err
+	}
+	if err := rebuilt(bundle); err != nil {
+		t.Error(err)
+	}
+	write(t, filepath.Join(dir, "main.go"), strings.Replace(mainSource, `"dev"`, `"evil"`, 1))
+	git(t, dir, "commit", "-qam", "another program")
+	git(t, dir, "tag", "-f", "v1.0.0")
+	evil, _, _ := packBy(t, dir, config.Build{Tool: tool})
+	git(t, dir, "reset", "-q", "--hard", "HEAD^")
+	git(t, dir, "tag", "-f", "v1.0.0")
+	commit := made.Commit
+	forged := reseal(t, evil, func(texts map[string][]byte) {
+		var m Manifest
+		if err := json.Unmarshal(texts[manifestName], &m); err != nil {
+			t.Fatal(err)
+		}
+		texts[manifestName] = bytes.ReplaceAll(texts[manifestName], []byte(m.Commit), []byte(commit))
+	})
+	if err := rebuilt(forged); problem.KindOf(err) != problem.Verification || !strings.Contains(err.Error(), "does not give this bundle") {
+		t.Errorf("of another program: %v", err)
 	}
 }
 
