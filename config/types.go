@@ -123,6 +123,7 @@ type Traffic struct {
 	Listen       string        `yaml:"listen" scalar:"any"` // public address, ":8080" or "10.0.0.1:8080"
 	DrainTimeout time.Duration `yaml:"drainTimeout"`
 	TunnelGrace  time.Duration `yaml:"tunnelGrace"` // 0: half of DrainTimeout
+	Firewall     bool          `yaml:"firewall"`    // open the public port
 	Boot         string        `yaml:"boot" enum:"hold|refuse"`
 
 	Hosts          []string `yaml:"hosts"` // names, *.example.com too; none: all

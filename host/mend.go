@@ -113,6 +113,7 @@ func (s *service) converge(ctx context.Context) error {
 	if err := s.ensureRoute(ctx, st); err != nil {
 		errs = append(errs, err)
 	}
+	s.settleFirewall(ctx, st)
 	if !idleRuns && st.Slots[idle].Port != 0 {
 		errs = append(errs, s.rest(ctx, idle))
 	}

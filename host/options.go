@@ -48,7 +48,9 @@ type Options struct {
 	Boot    func() (string, error) // default: BootID
 	// Sources lists files that event sources name; default: scm.EventSources.
 	Sources func() ([]string, error)
-	Log     *slog.Logger // default: slog.Default()
+	// Netsh runs the program that changes the firewall; default: the system's.
+	Netsh func(ctx context.Context, args []string) error
+	Log   *slog.Logger // default: slog.Default()
 }
 
 func (o Options) withDefaults() Options {
@@ -63,6 +65,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Sources == nil {
 		o.Sources = scm.EventSources
+	}
+	if o.Netsh == nil {
+		o.Netsh = runNetsh
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()

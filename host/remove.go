@@ -37,6 +37,13 @@ func (s *service) dismantle(ctx context.Context) error {
 	if err := s.dropRoute(ctx); err != nil {
 		return err
 	}
+	rule := false
+	s.tell(func() { rule = s.st.Firewall })
+	if rule {
+		if err := s.closePort(ctx); err != nil {
+			return err
+		}
+	}
 	for _, slot := range release.Slots() {
 		if err := s.halt(ctx, slot); err != nil {
 			return err

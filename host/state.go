@@ -50,7 +50,8 @@ type state struct {
 	Run         *runRecord                  `json:"run,omitempty"`
 	Fence       int64                       `json:"fence"`
 	Frozen      string                      `json:"frozen,omitempty"`
-	Trust       attest.Trust                `json:"trust,omitzero"` // whose releases may start here; no keys: everybody's
+	Trust       attest.Trust                `json:"trust,omitzero"`     // whose releases may start here; no keys: everybody's
+	Firewall    bool                        `json:"firewall,omitempty"` // there may be a rule for the public port
 	// Mend says that Stable moved and its effects (start types, route, roles)
 	// may not have followed yet.
 	Mend  bool     `json:"mend,omitempty"`

@@ -39,7 +39,7 @@ func firewall(s System, c rpc.Checkup) []rpc.Finding {
 			closed = append(closed, p.name)
 		}
 	}
-	add := `New-NetFirewallRule -DisplayName ` + c.Service + ` -Direction Inbound -Protocol TCP -LocalPort ` + strconv.Itoa(port)
+	add := `set traffic.firewall: true, or run New-NetFirewallRule -DisplayName ` + c.Service + ` -Direction Inbound -Protocol TCP -LocalPort ` + strconv.Itoa(port)
 	switch {
 	case len(unmerged) > 0:
 		return trouble("firewall", "add the rule to the group policy that sets the firewall: it forbids local ones (AllowLocalPolicyMerge)",

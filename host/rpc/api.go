@@ -190,6 +190,7 @@ type TrafficConfig struct {
 	DrainTimeout time.Duration `json:"drainTimeout"`
 	Boot         string        `json:"boot"` // hold | refuse
 	TunnelGrace  time.Duration `json:"tunnelGrace,omitempty"`
+	Firewall     bool          `json:"firewall,omitempty"` // a rule of the Windows Firewall opens the port
 	Public
 	Watch
 }
