@@ -9,7 +9,7 @@ const (
 	// bulky is a parcel that fills the wire: many at once would only take
 	// memory from each other.
 	bulky    = 1 << 20
-	maxBulky = 3
+	maxBulky = 4
 )
 
 // bulk lets a few large parcels travel at a time.
