@@ -292,7 +292,11 @@ func TestDeltaGoesOnAfterACut(t *testing.T) {
 	if err := f[0].acquire(t.Context(), s.run, "push"); err != nil {
 		t.Fatal(err)
 	}
-	cut := io.MultiReader(bytes.NewReader(d[:290_000]), failing{})
+	arrived := func() bool {
+		got, err := f[0].current().Have(t.Context(), rpc.Have{Digests: []release.Digest{release.Of(next)}})
+		return err != nil || len(got.Missing) == 0 || got.Missing[0].Have > 0
+	}
+	cut := io.MultiReader(bytes.NewReader(d[:290_000]), failing{arrived})
 	if _, err := f[0].current().Put(t.Context(), rpc.Put{
 		Service: "orders", Run: s.run, Fence: f[0].fenced(s.run).Fence, Digest: release.Of(next), Size: int64(len(next)),
 		Encoded: int64(len(d)), Encoding: rpc.EncodingDelta, Base: release.Of(program(9)),
@@ -306,9 +310,15 @@ func TestDeltaGoesOnAfterACut(t *testing.T) {
 	}
 }
 
-type failing struct{}
+// failing ends a push after something of it has arrived.
+type failing struct{ arrived func() bool }
 
-func (failing) Read([]byte) (int, error) { return 0, errors.New("cut") }
+func (f failing) Read([]byte) (int, error) {
+	for !f.arrived() {
+		runtime.Gosched()
+	}
+	return 0, errors.New("cut")
+}
 
 func TestCacheKeepsWhatWasUsedLast(t *testing.T) {
 	c := cache{dir: filepath.Join(t.TempDir(), "pushed"), limit: 2500}

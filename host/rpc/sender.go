@@ -57,9 +57,6 @@ func (s *sender) send(ctx context.Context, frames ...frame) error {
 	return nil
 }
 
-// sendData queues one data frame; it waits while the wire is busy.
-func (s *sender) sendData(ctx context.Context, f frame) error { return s.queue(ctx, s.data, f) }
-
 func (s *sender) queue(ctx context.Context, to chan frame, f frame) error {
 	select {
 	case to <- f:
