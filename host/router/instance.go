@@ -128,8 +128,10 @@ func (in *instance) release() {
 	in.unclaim()
 }
 
+// unclaim looks at the count again once it sees the drain: between the two,
+// before the drain began, somebody may have claimed.
 func (in *instance) unclaim() {
-	if in.inflight.Add(-1) == 0 && in.draining.Load() {
+	if in.inflight.Add(-1) == 0 && in.draining.Load() && in.inflight.Load() == 0 {
 		in.markIdle()
 	}
 }
