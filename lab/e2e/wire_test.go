@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -18,7 +19,7 @@ func TestPushSurvivesACut(t *testing.T) {
 	l := b.ownLab(t, 1)
 	p := b.projectOn(t, l.Hosts(), unattended())
 	deploy(t, p, "1.0.0", "", 0)
-	if err := p.Version(t.Context(), "1.1.0", ""); err != nil {
+	if err := errors.Join(p.Forget(), p.Version(t.Context(), "1.1.0", "")); err != nil {
 		t.Fatal(err)
 	}
 	run := start(t, p, "deploy")

@@ -6,6 +6,7 @@ package project
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -45,7 +46,8 @@ type Config struct {
 
 // Project is a checkout of a service that gets shipped.
 type Project struct {
-	o Options
+	o       Options
+	goCache string // Go's own, beside which shipper gets one of this project's
 }
 
 // New writes the repository. Its first commit is made by Version.
@@ -56,14 +58,18 @@ func New(ctx context.Context, o Options) (*Project, error) {
 	if o.Port == 0 {
 		o.Port = 8080
 	}
-	p := &Project{o: o}
+	goCache, err := exec.CommandContext(ctx, "go", "env", "GOCACHE").Output()
+	if err != nil {
+		return nil, fmt.Errorf("find Go's cache: %w", err)
+	}
+	p := &Project{o: o, goCache: strings.TrimSpace(string(goCache))}
 	if err := examples.Orders(o.Dir); err != nil {
 		return nil, err
 	}
 	if err := p.Configure(o.Config); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(o.Dir, ".gitignore"), []byte("/dist/\n/shipper*.yaml\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(o.Dir, ".gitignore"), []byte("/dist/\n/.cache/\n/shipper*.yaml\n"), 0o644); err != nil {
 		return nil, fmt.Errorf("write repository: %w", err)
 	}
 	for _, args := range [][]string{
@@ -102,6 +108,14 @@ func (p *Project) URLs() []string {
 	}
 	return urls
 }
+
+// Forget drops what was built and pushed before, so that the next push has no
+// version to tell the new one by.
+func (p *Project) Forget() error {
+	return errors.Join(os.RemoveAll(p.cache()), os.RemoveAll(filepath.Join(p.o.Dir, "dist")))
+}
+
+func (p *Project) cache() string { return filepath.Join(p.o.Dir, ".cache") }
 
 // Port is the public one.
 func (p *Project) Port() int { return p.o.Port }

@@ -34,7 +34,7 @@ type Process struct {
 func (p *Project) Start(ctx context.Context, show func(journal.Record), args ...string) (*Process, error) {
 	cmd := exec.CommandContext(ctx, p.o.Shipper, append([]string{"--json"}, args...)...)
 	cmd.Dir = p.o.Dir
-	cmd.Env = append(os.Environ(), PasswordVar+"="+p.o.Hosts[0].Password)
+	cmd.Env = append(os.Environ(), PasswordVar+"="+p.o.Hosts[0].Password, "XDG_CACHE_HOME="+p.cache(), "GOCACHE="+p.goCache)
 	run := &Process{Cmd: cmd, show: show, done: make(chan struct{})}
 	run.change = sync.NewCond(&run.mu)
 	cmd.Stderr = &run.stderr
