@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-shipper/shipper/config"
 )
@@ -69,12 +70,33 @@ func newS3(t *testing.T) (c config.S3, root string) {
 		defer close(drained)
 		_, _ = io.Copy(io.Discard, out)
 	}()
+	awaitListener(t, address)
 	t.Setenv("SHELF_ACCESS", accessKey)
 	t.Setenv("SHELF_SECRET", secretKey)
 	return config.S3{
 		Endpoint: "http://" + address, Region: "us-east-1", Bucket: "bundles", Prefix: "our services/",
 		AccessKey: "${env:SHELF_ACCESS}", SecretKey: "${env:SHELF_SECRET}",
 	}, root
+}
+
+// awaitListener returns when the server, which names its address before it
+// listens there, takes connections.
+func awaitListener(t *testing.T, address string) {
+	t.Helper()
+	limit := time.After(30 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if c, err := net.Dial("tcp", address); err == nil {
+			c.Close()
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatal("the S3 server does not listen at " + address)
+		}
+	}
 }
 
 func freeAddress(t *testing.T) string {
