@@ -24,7 +24,7 @@ type Brought func(host string) release.Digest
 // finds the program once per architecture and surveys each host once; a
 // connection made anew uses what was found then.
 func Bootstrap(t config.Target, find Finder) (Bridge, Brought) {
-	b := &bootstrapper{target: t, find: find, helpers: map[string]func() (*bootstrap.Helper, error){}, lines: map[string]string{}, brought: map[string]release.Digest{}}
+	b := newBootstrapper(t, find)
 	return b.bridge, b.told
 }
 
@@ -36,6 +36,13 @@ type bootstrapper struct {
 	helpers map[string]func() (*bootstrap.Helper, error)
 	lines   map[string]string // by host name
 	brought map[string]release.Digest
+}
+
+func newBootstrapper(t config.Target, find Finder) *bootstrapper {
+	return &bootstrapper{
+		target: t, find: find,
+		helpers: map[string]func() (*bootstrap.Helper, error){}, lines: map[string]string{}, brought: map[string]release.Digest{},
+	}
 }
 
 func (b *bootstrapper) bridge(ctx context.Context, conn transport.Conn, h config.Host, install bool) (string, error) {

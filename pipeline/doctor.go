@@ -30,7 +30,7 @@ type Clinic struct {
 
 // NewClinic places helpers as a deploy to the target does.
 func NewClinic(t config.Target, find Finder, triage func(context.Context, config.Host) []transport.Symptom) Clinic {
-	b := &bootstrapper{target: t, find: find, helpers: map[string]func() (*bootstrap.Helper, error){}, lines: map[string]string{}}
+	b := newBootstrapper(t, find)
 	return Clinic{
 		Triage: triage,
 		Abilities: func(ctx context.Context, conn transport.Conn, h config.Host) (bootstrap.Abilities, error) {
