@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -188,12 +187,11 @@ func (c *Client) request(ctx context.Context, method, path string, ifMatch *uint
 }
 
 // unreached tells a router that is gone from one that made room for another.
+// That one refused changes before it was followed, so whatever it left
+// unanswered, a request on a kept connection too, was not done.
 func (c *Client) unreached(address string, err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "dial" {
-		if now, missing := c.find(); missing == nil && now.Address != address {
-			return fmt.Errorf("%w: %w", errMoved, err)
-		}
+	if now, missing := c.find(); missing == nil && now.Address != address {
+		return fmt.Errorf("%w: %w", errMoved, err)
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }

@@ -1,11 +1,14 @@
 package router
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -229,23 +232,21 @@ func TestChangesWaitForTheSuccessor(t *testing.T) {
 	var changed atomic.Int64
 	ended := make(chan error, 1)
 	go func() {
-		for !stop.Load() {
+		var failed error
+		for failed == nil && !stop.Load() {
 			v, err := r.Get(r.ctx, name)
 			if err == nil {
 				_, err = r.Put(r.ctx, route, v.Generation)
 			}
-			if err != nil {
-				ended <- err
-				return
-			}
+			failed = err
 			changed.Add(1)
 		}
-		ended <- nil
+		ended <- failed
 	}()
 	last := r
 	for range 5 {
 		n := changed.Load()
-		last.eventually("changes are made", func() bool { return changed.Load() > n+5 })
+		last.eventually("changes are made", func() bool { return changed.Load() > n+5 || len(ended) > 0 })
 		next := last.follow(Options{})
 		last.finished()
 		last = next
@@ -253,6 +254,34 @@ func TestChangesWaitForTheSuccessor(t *testing.T) {
 	stop.Store(true)
 	if err := <-ended; err != nil {
 		t.Errorf("a change over a hand-over: %v", err)
+	}
+}
+
+func TestChangeThatTheElderLeftUnanswered(t *testing.T) {
+	t.Parallel()
+	r := start(t, Options{})
+	route := r.route(backend(t, "blue"), "", 0)
+	serves := filepath.Join(r.dir, controlName)
+	published, err := os.ReadFile(serves)
+	if err != nil {
+		t.Fatal(err)
+	}
+	elder := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if err := os.WriteFile(serves, published, 0o600); err != nil {
+			t.Error(err)
+		}
+		panic(http.ErrAbortHandler)
+	}))
+	defer elder.Close()
+	before, err := json.Marshal(control{protocol, elder.Listener.Addr().String(), "token"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(serves, before, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Put(r.ctx, route, 0); err != nil {
+		t.Errorf("a change at the moment of a hand-over: %v", err)
 	}
 }
 
