@@ -25,16 +25,20 @@ type publisher struct {
 
 func newPublisher(t *testing.T, kind, name string) publisher {
 	t.Helper()
+	return newCertified(t, kind, &x509.Certificate{Subject: pkix.Name{CommonName: name}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}})
+}
+
+// newCertified is whoever leaf describes, certified by an authority of its own.
+func newCertified(t *testing.T, kind string, leaf *x509.Certificate) publisher {
+	t.Helper()
 	dir := t.TempDir()
 	from := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 	root, rootKey := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Test CA"}, NotBefore: from, NotAfter: from.AddDate(20, 0, 0),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}, newTestKey(t, kind)
-	leaf, leafKey := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, NotBefore: from, NotAfter: from.AddDate(20, 0, 0),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
-	}, newTestKey(t, kind)
+	leaf.SerialNumber, leaf.NotBefore, leaf.NotAfter, leaf.KeyUsage = big.NewInt(2), from, from.AddDate(20, 0, 0), x509.KeyUsageDigitalSignature
+	leafKey := newTestKey(t, kind)
 	rootDER, err := x509.CreateCertificate(rand.Reader, root, root, rootKey.Public(), rootKey)
 	if err != nil {
 		t.Fatal(err)

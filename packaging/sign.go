@@ -116,15 +116,17 @@ func (s *signer) osslsigncode(ctx context.Context, path, password string) error 
 		}
 		args = append(args, "-readpass", file)
 	}
+	hint := "check certificate, key and password under sign"
 	if s.Timestamp != "" {
 		args = append(args, "-ts", s.Timestamp)
+		hint += ", and whether sign.timestamp can be reached: " + s.Timestamp
 	}
 	err := run(ctx, nil, s.dir, nil, "osslsigncode", append(args, "-in", path, "-out", out)...)
 	if errors.Is(err, exec.ErrNotFound) {
 		return problem.Wrap(problem.Usage, err, "sign", "install osslsigncode, or name another tool in sign.command")
 	}
 	if err != nil {
-		return problem.Wrap(problem.Failed, err, "sign "+filepath.Base(path)+" with osslsigncode", "check certificate, key and password under sign")
+		return problem.Wrap(problem.Failed, err, "sign "+filepath.Base(path)+" with osslsigncode", hint)
 	}
 	return os.Rename(out, path)
 }
