@@ -21,22 +21,18 @@ func (p *program) verifyCommand() *cli.Command {
 		Usage:     "check a bundle: every byte, who signed it, its executables",
 		ArgsUsage: "BUNDLE",
 		Flags: []cli.Flag{
-			&cli.StringSliceFlag{Name: "key", Usage: "public key `FILE` that must have signed it; default: trust.keys of shipper.yaml"},
+			keyFlag(),
 		},
 		Action: p.does("verify", p.verify),
 	}
 }
 
+func keyFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "key", Usage: "public key `FILE` that must have signed it; default: trust.keys of shipper.yaml"}
+}
+
 func (p *program) verify(c *cli.Context) (pipeline.Result, error) {
-	bundle, err := oneBundle(c)
-	if err != nil {
-		return pipeline.Result{}, err
-	}
-	keys, err := trustedKeys(c)
-	if err != nil {
-		return pipeline.Result{}, err
-	}
-	found, err := packaging.Inspect(c.Context, bundle, keys)
+	bundle, found, err := inspected(c)
 	if err != nil {
 		return pipeline.Result{}, err
 	}
@@ -44,11 +40,18 @@ func (p *program) verify(c *cli.Context) (pipeline.Result, error) {
 	return pipeline.Result{Release: packaging.Release(found.Manifest)}, nil
 }
 
-func oneBundle(c *cli.Context) (string, error) {
+// inspected is the one bundle that the command line names, verified.
+func inspected(c *cli.Context) (string, packaging.Findings, error) {
 	if c.Args().Len() != 1 {
-		return "", problem.New(problem.Usage, "`shipper "+c.Command.Name+" FILE.zip`", "%s takes one bundle", c.Command.Name)
+		return "", packaging.Findings{}, problem.New(problem.Usage, "`shipper "+c.Command.Name+" FILE.zip`", "%s takes one bundle", c.Command.Name)
 	}
-	return c.Args().First(), nil
+	keys, err := trustedKeys(c)
+	if err != nil {
+		return "", packaging.Findings{}, err
+	}
+	bundle := c.Args().First()
+	found, err := packaging.Inspect(c.Context, bundle, keys)
+	return bundle, found, err
 }
 
 // trustedKeys are those of the command line, else those of the configuration,

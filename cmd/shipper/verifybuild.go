@@ -17,7 +17,7 @@ func (p *program) verifyBuildCommand() *cli.Command {
 		ArgsUsage: "BUNDLE",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "source", Usage: "clone of the repository: `DIR`; default: the folder of shipper.yaml"},
-			&cli.StringSliceFlag{Name: "key", Usage: "public key `FILE` that must have signed it; default: trust.keys of shipper.yaml"},
+			keyFlag(),
 		},
 		Action: p.does("verify-build", p.verifyBuild),
 	}
@@ -25,15 +25,7 @@ func (p *program) verifyBuildCommand() *cli.Command {
 
 // verifyBuild verifies first: what a stranger made is not worth a build.
 func (p *program) verifyBuild(c *cli.Context) (pipeline.Result, error) {
-	bundle, err := oneBundle(c)
-	if err != nil {
-		return pipeline.Result{}, err
-	}
-	keys, err := trustedKeys(c)
-	if err != nil {
-		return pipeline.Result{}, err
-	}
-	found, err := packaging.Inspect(c.Context, bundle, keys)
+	bundle, found, err := inspected(c)
 	if err != nil {
 		return pipeline.Result{}, err
 	}
