@@ -74,6 +74,14 @@ bench-router: ## the router beside nginx, HAProxy and Caddy; ROUNDS=1 is quick
 	PATH=$$PATH:/usr/sbin $(GO) run ./lab/bench/router -rounds $(ROUNDS) \
 	  -zero-loss "$(GO) run ./lab/bench/zeroloss -rounds $(CHANGES) -wine $(WINECHANGES)" $(BENCHFLAGS)
 
+# Twenty runs of each incident unless told otherwise.
+.PHONY: bench-rollback
+bench-rollback: ROUNDS := $(if $(filter file,$(origin ROUNDS)),20,$(ROUNDS))
+bench-rollback: ## bad releases found and taken back, beside Flagger's way; ROUNDS=2 is quick
+	@build/ensure ip promtool
+	@$(GO) build -o bin/bench-rollback ./lab/bench/rollback
+	bin/bench-rollback -rounds $(ROUNDS) $(BENCHFLAGS)
+
 # What release.yml runs; RELEASE="--snapshot --skip=publish" tries it here.
 .PHONY: release
 release: ## shipper itself for all systems, through .goreleaser.yaml, into dist/
