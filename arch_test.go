@@ -135,6 +135,24 @@ func TestEngineKnowsNoWorld(t *testing.T) {
 	t.Error("there is no package rollout")
 }
 
+// The kit is for users' services: what it needs is not linked into our own
+// programs.
+func TestProgramsDoNotLinkTheKit(t *testing.T) {
+	for _, goos := range []string{"linux", "windows"} {
+		cmd := exec.Command("go", "list", "-deps", "./cmd/...")
+		cmd.Env = append(os.Environ(), "GOOS="+goos, "CGO_ENABLED=0")
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		for _, foreign := range []string{module + "service", "github.com/prometheus/", "github.com/golang-jwt/", "github.com/fsnotify/"} {
+			if bytes.Contains(out, []byte(foreign)) {
+				t.Errorf("%s: the commands link %s", goos, foreign)
+			}
+		}
+	}
+}
+
 // Adapters never import each other.
 func TestTransportsAreStrangers(t *testing.T) {
 	adapters := []string{"transport/winrm", "transport/local"}
