@@ -1,0 +1,5 @@
+//go:build !windows
+
+package service
+
+func platformService() (Mode, bool) { return Daemon, false }
