@@ -18,6 +18,10 @@ func (c *checker) rollout() {
 	c.steps("rollout.steps", r.Steps)
 	c.steps("rollout.laterSteps", r.LaterSteps)
 	c.positive("rollout.parkFor", r.ParkFor > 0)
+	c.positive("rollout.maxUnavailable", r.MaxUnavailable.N > 0)
+	if b := r.FailureBudget; b.Percent && b.N == 100 {
+		c.problem("rollout.failureBudget", "25% is much already", "`rollout.failureBudget`: a release that fails everywhere is not released")
+	}
 }
 
 // steps reports weights that do not rise, and weights where no canary is.
@@ -28,6 +32,8 @@ func (c *checker) steps(path string, steps []Step) {
 		switch {
 		case s.SetWeight == nil:
 			continue
+		case c.t.Traffic.Router == "none":
+			c.problem(at, "release to few hosts first: rollout.batches: [1, 25%]", "`%s`: with `traffic.router: none` nobody sets weights", at)
 		case c.t.Rollout.Strategy != "canary":
 			c.problem(at, "remove the step, or use strategy: canary", "`%s`: strategy %s has no weights", at, c.t.Rollout.Strategy)
 		case *s.SetWeight <= last:
@@ -37,36 +43,28 @@ func (c *checker) steps(path string, steps []Step) {
 	}
 }
 
-// batches checks that every host is in exactly one.
-func (c *checker) batches() {
-	if _, written := c.at.places["rollout.batches"]; !written {
+// batch looks at one of them; seen are the hosts that are named before it.
+func (c *checker) batch(at string, b Batch, known []string, seen map[string]bool) {
+	switch {
+	case b.Size.N > 0:
 		return
-	}
-	known, seen := c.t.hostNames(), map[string]bool{}
-	for i, batch := range c.t.Rollout.Batches {
-		at := fmt.Sprintf("rollout.batches[%d]", i)
-		if len(batch) == 0 {
-			c.problem(at, "name hosts in it, or remove it", "`%s` is empty", at)
+	case b.Tags != nil:
+		if len(c.t.tagged(b.Tags, known)) == 0 {
+			c.problem(at, "give hosts the tags, or remove the batch", "`%s`: no host of `%s` has these tags", at, c.t.Environment)
 		}
-		for j, host := range batch {
-			at := fmt.Sprintf("%s[%d]", at, j)
-			switch {
-			case seen[host]:
-				c.problem(at, "remove one of the two", "`%s`: host %s is in two batches", at, host)
-			case !slices.Contains(known, host):
-				c.problem(at, problem.Suggest(host, known), "`%s`: environment `%s` has no host %s", at, c.t.Environment, shorten(host))
-			}
-			seen[host] = true
-		}
+		return
+	case len(b.Hosts) == 0:
+		c.problem(at, "name hosts in it, or remove it", "`%s` is empty", at)
 	}
-	var missing []string
-	for _, host := range known {
-		if !seen[host] {
-			missing = append(missing, host)
+	for j, host := range b.Hosts {
+		at := fmt.Sprintf("%s[%d]", at, j)
+		switch {
+		case seen[host]:
+			c.problem(at, "remove one of the two", "`%s`: host %s is in two batches", at, host)
+		case !slices.Contains(known, host):
+			c.problem(at, problem.Suggest(host, known), "`%s`: environment `%s` has no host %s", at, c.t.Environment, shorten(host))
 		}
-	}
-	if len(missing) > 0 {
-		c.problem("rollout.batches", "add them to a batch, or remove batches", "`rollout.batches`: no batch has %s", shorten(strings.Join(missing, ", ")))
+		seen[host] = true
 	}
 }
 

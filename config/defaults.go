@@ -120,6 +120,7 @@ func (c *Check) setDefaults() {
 func (r *Rollout) setDefaults() {
 	r.Strategy, r.Bake = defaultStrategy, defaultBake
 	r.ProgressDeadline, r.KeepWarm, r.ParkFor = defaultProgressDeadline, defaultKeepWarm, defaultParkFor
+	r.MaxUnavailable = Amount{N: 1}
 }
 
 func (a *Analysis) setDefaults() {
@@ -227,18 +228,11 @@ func slotPorts(listen string) Ports {
 
 func (t *Target) completeRollout() {
 	r := &t.Rollout
-	if r.Steps == nil && r.Strategy == "canary" {
+	if r.Steps == nil && r.Strategy == "canary" && t.Traffic.Router != "none" {
 		r.Steps = defaultSteps()
 	}
-	if len(r.Batches) == 0 {
-		r.Batches = [][]string{nil}
-		for _, h := range t.Hosts {
-			name := h.Name
-			if name == "" {
-				name = h.Address
-			}
-			r.Batches[0] = append(r.Batches[0], name)
-		}
+	if _, written := t.at.places["rollout.keepWarm"]; t.Traffic.Router == "none" && !written {
+		r.KeepWarm = 0 // an old worker that goes on working is no way back
 	}
 }
 
@@ -253,7 +247,7 @@ func defaultSteps() []Step {
 
 func (t *Target) completeSignals() {
 	a := &t.Analysis
-	if len(a.Signals) == 0 {
+	if len(a.Signals) == 0 && t.Traffic.Router != "none" {
 		signal := Signal{Evidence: &EvidenceTest{}}
 		signal.setDefaults()
 		signal.Evidence.setDefaults()

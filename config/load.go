@@ -111,8 +111,8 @@ func target(whole *decoder, root *yaml.Node, env string, problems *Problems) Tar
 	place := child(child(root, "environments"), env)
 	t := Target{Path: absolutePath(whole.at.file), Environment: env}
 	d.decode(overlay(root, place), reflect.ValueOf(&t).Elem(), "", "")
-	t.complete()
 	t.at = d.at
+	t.complete()
 	(&checker{d, &t}).all()
 	return t
 }

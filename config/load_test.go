@@ -88,7 +88,7 @@ func TestDefaultsFollow(t *testing.T) {
 	if prod.Transport.Port != defaultPortHTTPS || stage.Transport.Port != defaultPort {
 		t.Error("transport ports")
 	}
-	if got := prod.Rollout.Batches; len(got) != 1 || strings.Join(got[0], " ") != "web1.example.com web2" {
+	if got := prod.Batches(); len(got) != 1 || strings.Join(got[0], " ") != "web1.example.com web2" {
 		t.Errorf("batches: %v", got)
 	}
 	if got := strings.Join(stage.Build.Targets, " "); got != "windows/amd64 windows/arm64" {

@@ -37,6 +37,11 @@ func schemaOf(t reflect.Type, tag reflect.StructTag) object {
 	case reflect.TypeFor[HelperChoice]():
 		file := structSchema(reflect.TypeFor[HelperFile]())
 		return object{"oneOf": []any{object{"const": preinstalled}, file, object{"type": "array", "items": file}}}
+	case reflect.TypeFor[Amount]():
+		return amountSchema()
+	case reflect.TypeFor[Batch]():
+		names := object{"type": "array", "items": object{"type": "string"}}
+		return object{"oneOf": []any{names, structSchema(t), amountSchema()}}
 	case reflect.TypeFor[Host]():
 		return object{"oneOf": []any{object{"type": "string"}, structSchema(t)}}
 	}
@@ -57,6 +62,10 @@ func schemaOf(t reflect.Type, tag reflect.StructTag) object {
 		return object{"type": "number"}
 	}
 	return object{"type": "integer"}
+}
+
+func amountSchema() object {
+	return object{"type": []string{"integer", "string"}, "pattern": "^[0-9]+%?$", "minimum": 0}
 }
 
 func structSchema(t reflect.Type) object {

@@ -215,10 +215,13 @@ type Check struct {
 
 // Rollout says how traffic moves.
 type Rollout struct {
-	Strategy         string        `yaml:"strategy" enum:"canary|blue-green"`
+	Strategy         string        `yaml:"strategy" enum:"canary|blue-green|rolling"`
 	Steps            []Step        `yaml:"steps"`
-	LaterSteps       []Step        `yaml:"laterSteps"` // nil: the last weight below 100 and one analysis
-	Batches          [][]string    `yaml:"batches"`    // host names; default: one batch of all
+	LaterSteps       []Step        `yaml:"laterSteps"`     // nil: the last weight below 100 and one analysis
+	Batches          []Batch       `yaml:"batches"`        // Target.Batches tells whom they are; default: one batch of all
+	MaxParallel      Amount        `yaml:"maxParallel"`    // hosts that are pushed to and started at a time; 0: all
+	MaxUnavailable   Amount        `yaml:"maxUnavailable"` // hosts that rolling changes at a time
+	FailureBudget    Amount        `yaml:"failureBudget"`  // hosts that may fail and are left behind
 	ProgressDeadline time.Duration `yaml:"progressDeadline"`
 	Bake             time.Duration `yaml:"bake"`
 	KeepWarm         time.Duration `yaml:"keepWarm"`

@@ -12,10 +12,13 @@ import (
 func plan(t config.Target, first map[string]bool) rollout.Plan {
 	return rollout.Plan{
 		Strategy:         t.Rollout.Strategy,
-		Batches:          batches(t),
+		Batches:          t.Batches(),
 		Steps:            steps(t.Rollout.Steps),
 		LaterSteps:       steps(t.Rollout.LaterSteps),
 		First:            first,
+		MaxParallel:      t.Rollout.MaxParallel.Of(len(t.Hosts)),
+		MaxUnavailable:   t.Rollout.MaxUnavailable.Of(len(t.Hosts)),
+		Budget:           t.Rollout.FailureBudget.Of(len(t.Hosts)),
 		Bake:             t.Rollout.Bake,
 		ProgressDeadline: t.Rollout.ProgressDeadline,
 		SettleTime:       t.Analysis.MaxWait,
@@ -25,18 +28,6 @@ func plan(t config.Target, first map[string]bool) rollout.Plan {
 		NoRollback:       !t.Rollback.Auto,
 		Scope:            t.Rollback.Scope,
 	}
-}
-
-// batches are the configured ones, or one of all hosts.
-func batches(t config.Target) [][]string {
-	if len(t.Rollout.Batches) > 0 {
-		return t.Rollout.Batches
-	}
-	var all []string
-	for _, h := range t.Hosts {
-		all = append(all, h.Name)
-	}
-	return [][]string{all}
 }
 
 // only keeps the hosts named, in their batches: the others are where they

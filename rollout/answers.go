@@ -3,6 +3,7 @@ package rollout
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/go-shipper/shipper/rollout/analysis"
 )
@@ -17,6 +18,7 @@ func (e *Engine) done(ev Done) {
 	c := m.pending
 	m.pending = Command{}
 	switch {
+	case m.behind && c.Verb != Undo: // the answer to what its undo has cancelled
 	case e.phase == undoing && c.Verb != Undo:
 		m.settled = true // of a host that is kept: it is asked again
 	case ev.Err == nil:
@@ -24,7 +26,7 @@ func (e *Engine) done(ev Done) {
 	case c.Verb == Commit || c.Verb == Undo || c.Verb == Park:
 		e.again(m, ev.Err)
 	default:
-		e.fail(failure{why: fmt.Sprintf("%s on %s: %v", c.task(), m.name, ev.Err), hosts: []string{m.name}})
+		e.fail(failure{why: fmt.Sprintf("%s on %s: %v", c.task(), m.name, ev.Err), hosts: []string{m.name}, own: true})
 	}
 }
 
@@ -79,12 +81,14 @@ func (e *Engine) lose(ev HostLost) {
 	}
 	m.lost, m.trouble = true, fmt.Sprintf("lost: %v", ev.Err)
 	switch {
+	case m.behind:
+		m.settled, m.pending, m.retryAt = true, Command{}, time.Time{}
 	case e.committing():
 	case e.phase == undoing || e.phase == parking:
 		m.settled, m.pending = true, Command{}
 	default:
 		m.pending = Command{}
-		e.fail(failure{why: fmt.Sprintf("%s is lost: %v", m.name, ev.Err), hosts: []string{m.name}})
+		e.fail(failure{why: fmt.Sprintf("%s is lost: %v", m.name, ev.Err), hosts: []string{m.name}, own: true})
 	}
 }
 
@@ -102,7 +106,7 @@ func (e *Engine) watchdog() {
 	switch {
 	case !o.waits() && !e.allSettled(o.hosts):
 		open := e.open(o.hosts)
-		e.fail(failure{why: fmt.Sprintf("no progress for %s: %s not done on %s", brief(limit), o.verb, strings.Join(open, ", ")), hosts: open})
+		e.fail(failure{why: fmt.Sprintf("no progress for %s: %s not done on %s", brief(limit), o.verb, strings.Join(open, ", ")), hosts: open, own: true})
 	case o.gate && !e.starved && !e.held && e.now.Sub(e.entered) > e.plan.SettleTime:
 		e.fail(failure{why: fmt.Sprintf("no conclusive verdict for %s: %s", brief(limit), e.verdict.Why), judged: true, hosts: o.hosts})
 	}
@@ -129,7 +133,7 @@ func (e *Engine) open(hosts []string) []string {
 // counted takes a look at a host whose new slot runs.
 func (e *Engine) counted(ev Counted) {
 	m := e.hosts[ev.Host]
-	if m == nil || !m.live || m.lost || e.phase != forward || e.committing() {
+	if m == nil || !m.live || m.lost || m.behind || e.phase != forward || e.committing() {
 		return
 	}
 	look := analysis.Look{Epoch: ev.Epoch, Canary: ev.Canary, Stable: ev.Stable, Live: ev.Live}

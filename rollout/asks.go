@@ -92,7 +92,7 @@ func (e *Engine) interrupted(why string) {
 	case e.phase == undoing || e.phase == parking:
 	case e.committing():
 		e.warn("interrupted inside the commit round, which goes on: " + why)
-	case e.phase == forward && e.paused() && !e.starting():
+	case e.phase == forward && e.paused() && !e.starting() && e.plan.Strategy != Recreate:
 		e.park()
 	default:
 		e.rollBack(Aborted, "interrupted: "+why+e.when(), nil)

@@ -12,11 +12,12 @@ type failure struct {
 	why, signal string
 	hosts       []string
 	judged      bool
+	own         bool // of these hosts, it may be: nothing of the release was seen to be bad
 }
 
 // fail takes the run back, or freezes it where that is for a person to do.
 func (e *Engine) fail(f failure) {
-	if e.phase != waiting && e.phase != forward {
+	if e.phase != waiting && e.phase != forward || e.leaveBehind(f) {
 		return
 	}
 	if e.frozen != nil {
@@ -26,7 +27,7 @@ func (e *Engine) fail(f failure) {
 	}
 	why := f.why + " → Failed" + e.when()
 	e.note(VerdictNote{Outcome: FailedSignal, Signal: f.signal, Why: why, Step: e.place(), Elapsed: e.elapsed()})
-	if e.plan.NoRollback && e.phase == forward {
+	if e.plan.NoRollback && e.phase == forward && !e.interim() {
 		e.frozen = &freeze{why: why, judged: f.judged}
 		e.note(PauseNote{Why: e.pauseReason()})
 		return
@@ -53,6 +54,9 @@ func (e *Engine) rollBack(state State, why string, blamed []string) {
 	e.held, e.starved, e.frozen = false, false, nil
 	for _, h := range e.order {
 		m := e.hosts[h]
+		if m.behind {
+			continue // it goes back already
+		}
 		m.settled, m.retryAt = true, time.Time{}
 		switch {
 		case slices.Contains(kept, h):
@@ -95,6 +99,9 @@ func (e *Engine) park() {
 	e.phase, e.progress = parking, e.now
 	for _, h := range e.order {
 		m := e.hosts[h]
+		if m.behind {
+			continue
+		}
 		m.settled = true
 		if m.started && !m.lost {
 			e.dismiss(m, Command{Verb: Park, State: Paused, Why: e.end.why})
@@ -111,7 +118,8 @@ func (e *Engine) settle() {
 		e.keep()
 		return
 	}
-	e.finish(e.end.state, e.end.why+e.owing())
+	_, left := e.behind()
+	e.finish(e.end.state, e.end.why+left+e.owing())
 }
 
 // keep commits the hosts that the scope left as they are.
@@ -126,7 +134,7 @@ func (e *Engine) keep() {
 func (e *Engine) owing() string {
 	var out []string
 	for _, h := range e.order {
-		if m := e.hosts[h]; m.started && !m.back && !m.committed && m.trouble != "" {
+		if m := e.hosts[h]; m.owes() && !m.behind {
 			out = append(out, fmt.Sprintf("%s (%s)", h, m.trouble))
 		}
 	}
@@ -136,11 +144,15 @@ func (e *Engine) owing() string {
 	return "; left to the lease: " + strings.Join(out, ", ")
 }
 
+// owes tells whether the host was not seen to do what it was told last.
+func (m *member) owes() bool { return m.started && !m.back && !m.committed && m.trouble != "" }
+
 // endCommit ends the run behind the commit round.
 func (e *Engine) endCommit() {
 	var done, open, back []string
 	for _, h := range e.order {
 		switch m := e.hosts[h]; {
+		case m.behind:
 		case m.committed:
 			done = append(done, h)
 		case slices.Contains(e.program[e.at].hosts, h):
@@ -149,7 +161,8 @@ func (e *Engine) endCommit() {
 			back = append(back, h)
 		}
 	}
-	text := "committed on " + strings.Join(done, ", ")
+	_, left := e.behind()
+	text := "committed on " + strings.Join(done, ", ") + left
 	if len(open) > 0 {
 		text += "; not known to be committed: " + strings.Join(open, ", ")
 	}
@@ -174,7 +187,13 @@ func (e *Engine) evidence() string {
 
 func (e *Engine) finish(state State, why string) {
 	e.phase, e.end.state = finished, state
-	e.out = append(e.out, Command{Verb: Finish, State: state, Why: why})
+	var behind []string
+	for _, h := range e.order {
+		if m := e.hosts[h]; m.owes() || m.behind && state == Promoted {
+			behind = append(behind, h)
+		}
+	}
+	e.out = append(e.out, Command{Verb: Finish, State: state, Why: why, Behind: behind})
 }
 
 // pauseReason says what a paused run waits for.

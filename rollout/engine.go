@@ -74,6 +74,8 @@ type member struct {
 	settled   bool // the present phase has nothing more to ask of it
 	back      bool // undone
 	lost      bool
+	behind    bool   // the run goes on without it
+	reason    string // why it is behind
 	trouble   string // why it does not do what it was told
 }
 
@@ -131,6 +133,7 @@ func (e *Engine) Step(now time.Time, ev Event) []Command {
 	e.handle(ev)
 	e.watchdog()
 	e.judgeNow()
+	e.feed()
 	e.proceed()
 	e.retry()
 	e.settle()
@@ -165,7 +168,7 @@ func (e *Engine) begin() {
 
 // proceed goes on for as long as nothing has to be waited for.
 func (e *Engine) proceed() {
-	for e.phase == forward && !e.held && e.frozen == nil && e.complete() {
+	for e.phase == forward && (!e.held || e.interim()) && e.frozen == nil && e.complete() {
 		e.leave()
 		if e.phase == forward {
 			e.next()
@@ -196,9 +199,9 @@ func (e *Engine) next() {
 	for _, h := range o.hosts {
 		if m := e.hosts[h]; !o.waits() {
 			m.settled, m.tries = false, 0
-			e.give(m, Command{Verb: o.verb, Weight: o.weight})
 		}
 	}
+	e.feed()
 	switch {
 	case o.hold:
 		e.note(PauseNote{Why: e.pauseReason()})
@@ -212,7 +215,7 @@ func (e *Engine) next() {
 // enterBatch marks the batch before as through, and gives the new one a judge.
 func (e *Engine) enterBatch(o op) {
 	for _, m := range e.hosts {
-		m.through = o.batch == 0 || m.batch < o.batch
+		m.through = !m.behind && (o.batch == 0 || m.batch < o.batch)
 	}
 	e.weight, e.judging, e.verdict = 0, false, analysis.Verdict{}
 	e.judge.Next(o.hosts)
@@ -222,6 +225,8 @@ func (e *Engine) enterBatch(o op) {
 func (e *Engine) complete() bool {
 	o := e.program[e.at]
 	switch {
+	case o.verb == Commit: // hosts that were left behind are waited for here
+		return e.allSettled(e.order)
 	case !o.waits():
 		return e.allSettled(o.hosts)
 	case e.skipped:
@@ -269,6 +274,13 @@ func (e *Engine) batches() int {
 		n = max(n, m.batch)
 	}
 	return n
+}
+
+// interim tells whether a host stands between its old instance and its new
+// one: nothing waits there, not even for a person.
+func (e *Engine) interim() bool {
+	o := e.program[e.at]
+	return e.plan.Strategy == Recreate && (o.verb == Start || o.verb == Smoke)
 }
 
 func (e *Engine) allSettled(hosts []string) bool {

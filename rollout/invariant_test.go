@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-shipper/shipper/release"
@@ -16,6 +17,7 @@ type outcome struct {
 	failed   bool // a failed verdict, and nobody overruled it
 	commits  bool
 	at       Position // the step noted last
+	behind   []string // named by commits, and by the end
 	finished State
 	why      string
 	err      error
@@ -28,6 +30,7 @@ type told struct {
 	started, smoked, prepared, committed bool
 	commitTold, undone, parked, undoTold bool
 	lost                                 bool
+	startTold                            bool
 	weight                               release.Weight
 	answeredWeight                       release.Weight
 	seen                                 map[int]bool
@@ -106,7 +109,7 @@ func (o *outcome) command(c Command) {
 		o.at = Position{Batch: n.Batch, Step: n.Step}
 	}
 	if c.Verb == Finish {
-		o.finished, o.why = c.State, c.Why
+		o.finished, o.why, o.behind = c.State, c.Why, c.Behind
 	}
 	if c.Host != "" {
 		o.toHost(c, o.hosts[c.Host])
@@ -126,6 +129,8 @@ func (o *outcome) toHost(c Command, h *told) {
 	}
 	h.open[c.Seq] = c
 	switch c.Verb {
+	case Start:
+		o.starts(c, h)
 	case Shift:
 		o.shifts(c, h)
 	case Prepare:
@@ -135,7 +140,10 @@ func (o *outcome) toHost(c Command, h *told) {
 	case Commit:
 		o.commitsHost(c, h)
 	case Undo, Park:
-		if o.commits {
+		if c.Verb == Park && o.plan.Strategy == Recreate {
+			o.breaks("%s is parked, but its old instance is stopped", c.Host)
+		}
+		if o.commits && !slices.Contains(o.behind, c.Host) {
 			o.breaks("%s on %s after a commit", c.Verb, c.Host)
 		}
 		h.undoTold = true
@@ -148,6 +156,8 @@ func (o *outcome) shifts(c Command, h *told) {
 		o.breaks("shift %s to %d", c.Host, c.Weight)
 	case c.Weight > 0 && !h.smoked:
 		o.breaks("shift %s to %s before its smoke passed", c.Host, c.Weight)
+	case c.Weight != release.Full && (o.plan.Strategy == Rolling || o.plan.Strategy == Recreate):
+		o.breaks("shift %s to %s in a %s", c.Host, c.Weight, o.plan.Strategy)
 	case c.Weight > h.weight && o.failed:
 		o.breaks("shift %s up to %s after a failed verdict", c.Host, c.Weight)
 	case h.undoTold:
@@ -156,14 +166,56 @@ func (o *outcome) shifts(c Command, h *told) {
 	h.weight = c.Weight
 }
 
-// commitsHost: all hosts that are not on their way back must be prepared.
-func (o *outcome) commitsHost(c Command, h *told) {
-	o.commits, h.commitTold = true, true
+// starts: no more hosts are worked on, and out of service, than the plan allows.
+func (o *outcome) starts(c Command, h *told) {
+	h.startTold = true
+	busy, between := 0, 0
 	for _, name := range o.order {
 		other := o.hosts[name]
-		if !other.prepared && !other.undone && (o.plan.Scope == ScopeFleet || other.weight == release.Full && !other.undoTold && !other.lost) {
+		if other.undoTold || other.lost {
+			continue
+		}
+		for _, open := range other.open {
+			if open.Verb == Start || open.Verb == Smoke {
+				busy++
+			}
+		}
+		if other.startTold && other.answeredWeight != release.Full {
+			between++
+		}
+	}
+	if limit := o.plan.MaxParallel; limit > 0 && busy > limit {
+		o.breaks("start on %s is one of %d at a time, %d are allowed", c.Host, busy, limit)
+	}
+	if s := o.plan.Strategy; (s == Rolling || s == Recreate) && between > max(o.plan.MaxUnavailable, 1) {
+		o.breaks("start on %s: %d hosts are changed at a time", c.Host, between)
+	}
+}
+
+// commitsHost: all hosts that are not on their way back must be prepared, and
+// those that were left behind are named.
+func (o *outcome) commitsHost(c Command, h *told) {
+	o.commits, h.commitTold, o.behind = true, true, c.Behind
+	o.affords(c.Behind)
+	for _, name := range o.order {
+		other := o.hosts[name]
+		out := other.undone || slices.Contains(c.Behind, name)
+		if !other.prepared && !out && (o.plan.Scope == ScopeFleet || other.weight == release.Full && !other.undoTold && !other.lost) {
 			o.breaks("commit on %s while %s is not prepared", c.Host, name)
 		}
+	}
+}
+
+// affords: no more hosts are left behind than the plan allows.
+func (o *outcome) affords(behind []string) {
+	lost := 0
+	for _, name := range behind {
+		if o.hosts[name].lost {
+			lost++
+		}
+	}
+	if len(behind)-lost+max(0, lost-o.plan.Spare) > o.plan.Budget {
+		o.breaks("left behind are %v (%d of them lost), allowed are %d and %d lost", behind, lost, o.plan.Budget, o.plan.Spare)
 	}
 }
 
@@ -178,13 +230,19 @@ func (o *outcome) verdict() error {
 		switch {
 		case h.committed && h.undone:
 			o.breaks("%s is committed and undone", name)
-		case o.finished == Promoted && !h.committed:
+		case h.committed && o.finished == Promoted && slices.Contains(o.behind, name):
+			o.breaks("%s is committed, and behind", name)
+		case o.finished == Promoted && !h.committed && !slices.Contains(o.behind, name):
 			o.breaks("promoted without %s", name)
-		case o.finished == Paused && touched && !h.parked && !strings.Contains(o.why, name):
+		case o.finished == Promoted && !h.committed && touched && !h.undone && !strings.Contains(o.why, name):
+			o.breaks("%s is left behind, but neither undone nor named", name)
+		case o.finished == Paused && touched && !h.parked && !h.undone && !strings.Contains(o.why, name):
 			o.breaks("paused, but %s is not parked", name)
 		case o.back() && h.commitTold:
 			o.breaks("%s, but %s was told to commit", o.finished, name)
-		case o.back() && touched && !h.undone && !strings.Contains(o.why, name):
+		case o.finished == Paused && touched && h.parked && h.undone:
+			o.breaks("%s is parked and undone", name)
+		case o.back() && touched && !h.undone && !(slices.Contains(o.behind, name) && strings.Contains(o.why, name)):
 			o.breaks("%s, but %s is not undone and not named", o.finished, name)
 		case o.finished == Split && !h.committed && !strings.Contains(o.why, name):
 			o.breaks("split, but %s is not named", name)

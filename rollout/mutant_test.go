@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -105,6 +106,34 @@ func mutants() map[string]func(*Engine) mutant {
 		"calls a split run promoted": rewrite(func(c Command) []Command {
 			if c.Verb == Finish && c.State == Split {
 				c.State = Promoted
+			}
+			return []Command{c}
+		}),
+		"forgets who was left behind": rewrite(func(c Command) []Command {
+			c.Behind = nil
+			return []Command{c}
+		}),
+		"leaves too many behind": func(e *Engine) mutant {
+			e.plan.Budget++
+			return mutant{Engine: e}
+		},
+		"loses too many": func(e *Engine) mutant {
+			e.plan.Spare++
+			return mutant{Engine: e}
+		},
+		"works on too many at a time": func(e *Engine) mutant {
+			e.plan.MaxParallel = 0
+			return mutant{Engine: e}
+		},
+		"parks where the old instance is stopped": func(e *Engine) mutant {
+			if e.plan.Strategy == Recreate {
+				e.plan.Strategy = Rolling
+			}
+			return mutant{Engine: e}
+		},
+		"goes on without an undo": rewrite(func(c Command) []Command {
+			if c.Verb == Undo && strings.HasPrefix(c.Why, "left behind") {
+				return nil
 			}
 			return []Command{c}
 		}),

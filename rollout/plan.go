@@ -16,7 +16,7 @@ func (p Plan) validate() error {
 			return err
 		}
 	}
-	if p.Strategy == BlueGreen {
+	if p.Strategy != Canary {
 		return nil
 	}
 	if err := p.checkSteps("step", p.Steps); err != nil {
@@ -26,8 +26,10 @@ func (p Plan) validate() error {
 }
 
 func (p Plan) checkWords() error {
-	if p.Strategy != Canary && p.Strategy != BlueGreen {
-		return fmt.Errorf("strategy %q: want %s or %s", p.Strategy, Canary, BlueGreen)
+	switch p.Strategy {
+	case Canary, BlueGreen, Rolling, Recreate:
+	default:
+		return fmt.Errorf("strategy %q: want %s, %s, %s or %s", p.Strategy, Canary, BlueGreen, Rolling, Recreate)
 	}
 	switch p.OnInsufficient {
 	case OnInsufficientPause, OnInsufficientExtend, OnInsufficientFail, OnInsufficientPromote:
@@ -68,6 +70,9 @@ func (p Plan) checkHosts() error {
 func (p Plan) checkTimes() error {
 	if p.Bake < 0 || p.ProgressDeadline < 0 || p.SettleTime < 0 {
 		return errors.New("bake, progress deadline and settle time must not be negative")
+	}
+	if p.MaxParallel < 0 || p.MaxUnavailable < 0 || p.Budget < 0 || p.Spare < 0 {
+		return errors.New("numbers of hosts must not be negative")
 	}
 	return nil
 }
@@ -121,6 +126,9 @@ func (p Plan) checkStep(s Step, weight release.Weight) error {
 	return nil
 }
 
+// oneByOne tells whether hosts are changed a few at a time, each at once.
+func (p Plan) oneByOne() bool { return p.Strategy == Rolling || p.Strategy == Recreate }
+
 // judges tells whether any signal decides.
 func (p Plan) judges() bool {
 	for _, s := range p.Signals {
@@ -141,6 +149,9 @@ func (p Plan) withDefaults() Plan {
 	}
 	if p.MinRequests == 0 {
 		p.MinRequests = analysis.DefaultMinRequests
+	}
+	if p.MaxUnavailable == 0 {
+		p.MaxUnavailable = 1
 	}
 	if p.LaterSteps == nil {
 		p.LaterSteps = p.defaultLater()

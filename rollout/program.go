@@ -48,8 +48,8 @@ func (p Plan) stages() []stage {
 				hosts = append(hosts, h)
 			}
 		}
-		if len(hosts) > 0 {
-			out = append(out, stage{hosts: hosts, bake: p.Bake})
+		for _, part := range p.parts(hosts) {
+			out = append(out, stage{hosts: part, bake: p.Bake})
 		}
 	}
 	if p.Strategy == BlueGreen && len(out) > 1 {
@@ -60,17 +60,28 @@ func (p Plan) stages() []stage {
 	}
 	for i := range out {
 		switch {
-		case p.Strategy == BlueGreen:
+		case p.Strategy != Canary:
 		case i == 0:
 			out[i].steps = p.Steps
 		default:
 			out[i].steps = p.LaterSteps
 		}
 	}
-	if len(first) > 0 {
-		out = append(out, stage{hosts: first})
+	for _, part := range p.parts(first) {
+		out = append(out, stage{hosts: part})
 	}
 	return out
+}
+
+// parts cuts a batch into what is changed at a time.
+func (p Plan) parts(hosts []string) [][]string {
+	switch {
+	case len(hosts) == 0:
+		return nil
+	case !p.oneByOne():
+		return [][]string{hosts}
+	}
+	return slices.Collect(slices.Chunk(hosts, p.MaxUnavailable))
 }
 
 // program writes the run down as a list of ops.
@@ -123,7 +134,11 @@ func (p Plan) stageOps(batch int, s stage) []op {
 			}
 		}
 	}
-	if s.bake > 0 {
+	if p.oneByOne() {
+		step++
+		shift(release.Full, "setWeight "+release.Full.String())
+		p.settle(s, add, &step)
+	} else if s.bake > 0 {
 		step++
 		shift(bakeWeight, "bake "+brief(s.bake))
 		add(op{wait: s.bake})
@@ -139,6 +154,19 @@ func (p Plan) stageOps(batch int, s stage) []op {
 		ops[i].batch, ops[i].steps = batch, step
 	}
 	return ops
+}
+
+// settle watches a host that has all its traffic already: next comes only
+// when it is good.
+func (p Plan) settle(s stage, add func(op), step *int) {
+	if s.bake == 0 {
+		return
+	}
+	*step++
+	add(op{wait: s.bake, what: "bake " + brief(s.bake)})
+	if p.judges() {
+		add(op{gate: true})
+	}
 }
 
 // resumed is what is left of a batch's ops when a run goes on at from:

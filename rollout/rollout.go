@@ -21,9 +21,9 @@
 //   - Shift above 0 only after that host's smoke passed; never upwards after a
 //     failed verdict. Prepare only when every host is at 100 %, commit only
 //     when every host is prepared.
-//   - After the first commit there is no undo; before it, every host that was
-//     started is in the end committed, undone or parked, or named in Why as
-//     left to its lease.
+//   - After the first commit there is no undo but of hosts that were left
+//     behind before; every host that was started is in the end committed,
+//     undone or parked, or named in Why and Behind as left to its lease.
 //   - Exactly one finish, as the last command; after it Step returns nothing.
 //     There is no unwatch before it: whoever sees finish stops watching.
 package rollout
@@ -54,6 +54,8 @@ const (
 const (
 	Canary    = "canary"
 	BlueGreen = "blue-green"
+	Rolling   = "rolling"  // host by host, each at once to 100 %
+	Recreate  = "recreate" // the same, and the old instance is stopped before the new one starts
 )
 
 // What to do where the data does not suffice.
@@ -90,11 +92,15 @@ const (
 
 // Plan is what a run is to do.
 type Plan struct {
-	Strategy         string          // canary | blue-green
+	Strategy         string          // canary | blue-green | rolling | recreate
 	Batches          [][]string      // host names; the hosts of a batch step together; blue-green takes all at once
 	Steps            []Step          // of the first batch
 	LaterSteps       []Step          // of the others; nil: the last weight below 100 and one analysis
 	First            map[string]bool // hosts without a stable slot: they skip steps and join last
+	MaxParallel      int             // hosts of a batch that are started and smoked at a time; 0: all
+	MaxUnavailable   int             // hosts that rolling and recreate change at a time; 0: one
+	Budget           int             // hosts that may fail before they have traffic, or be lost, and are left behind
+	Spare            int             // of them, hosts that may be lost beyond the budget
 	Bake             time.Duration   // canary at 95, stable at 5, in every batch; 0: none
 	ProgressDeadline time.Duration   // without progress the run fails; 0: none
 	SettleTime       time.Duration   // how long at most a step waits for enough requests
@@ -204,6 +210,7 @@ type Command struct {
 	Weight release.Weight
 	State  State
 	Why    string
+	Behind []string // of commit: hosts that were left behind; of finish: also those that did not do what they were told
 	At     time.Time
 	Note   any // StepNote, MeasurementNote, VerdictNote, PauseNote, WarningNote
 }

@@ -78,7 +78,8 @@ func newFleet(seed uint64, build func(Plan) (stepper, error)) (*fleet, error) {
 
 func randomPlan(rng *rand.Rand) Plan {
 	p := Plan{
-		Strategy: []string{Canary, Canary, BlueGreen}[rng.IntN(3)], ProgressDeadline: 5 * time.Minute,
+		Strategy: []string{Canary, Canary, BlueGreen, Rolling, Recreate}[rng.IntN(5)], ProgressDeadline: 5 * time.Minute,
+		MaxParallel: rng.IntN(3), MaxUnavailable: rng.IntN(3), Budget: max(0, rng.IntN(4)-1), Spare: max(0, rng.IntN(4)-1),
 		SettleTime: time.Duration(rng.IntN(60)) * time.Second, MinRequests: 50, First: map[string]bool{},
 		OnInsufficient: []string{OnInsufficientPause, OnInsufficientExtend, OnInsufficientFail, OnInsufficientPromote}[rng.IntN(4)],
 		Scope:          []string{ScopeFleet, ScopeFleet, ScopeBatch, ScopeHost}[rng.IntN(4)], NoRollback: rng.IntN(6) == 0,
@@ -154,6 +155,9 @@ func (f *fleet) world(i int) {
 	if f.rng.Float64() < 0.03 {
 		kinds := []string{AskPause, AskResume, AskResume, AskPromote, AskPromote, AskPromoteFull}
 		f.enqueue(f.now, Asked{Kind: kinds[f.rng.IntN(len(kinds))], By: "sim"})
+	}
+	if f.engine.State() == Paused && f.rng.Float64() < 0.01 { // people go home while a run waits
+		f.enqueue(f.now, Interrupted{Why: "SIGTERM"})
 	}
 	if f.rng.Float64() < f.chaos {
 		f.disturb(names[f.rng.IntN(len(names))])
