@@ -11,6 +11,24 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// What a host means that does not answer.
+const (
+	UnreachableFail   = "fail"
+	UnreachableSkip   = "skip"
+	UnreachableQuorum = "quorum"
+)
+
+// Needs is how many hosts must answer.
+func (r Rollout) Needs(all int) int {
+	switch r.Unreachable {
+	case UnreachableSkip:
+		return 1
+	case UnreachableQuorum:
+		return max(1, min(all, r.Quorum.Needed(all)))
+	}
+	return all
+}
+
 // Amount is a number of hosts, written as `2`, or as a share of all, `25%`.
 type Amount struct {
 	N       int
@@ -28,6 +46,14 @@ func (a Amount) Of(all int) int {
 		return 1
 	}
 	return n
+}
+
+// Needed is Of for a minimum: a share is rounded up.
+func (a Amount) Needed(all int) int {
+	if !a.Percent {
+		return a.N
+	}
+	return int(math.Ceil(float64(all) * float64(a.N) / 100))
 }
 
 func (a Amount) String() string {

@@ -19,6 +19,10 @@ func (c *checker) rollout() {
 	c.steps("rollout.laterSteps", r.LaterSteps)
 	c.positive("rollout.parkFor", r.ParkFor > 0)
 	c.positive("rollout.maxUnavailable", r.MaxUnavailable.N > 0)
+	c.positive("rollout.quorum", r.Quorum.N > 0)
+	if _, written := c.at.places["rollout.quorum"]; written && r.Unreachable != UnreachableQuorum {
+		c.problem("rollout.quorum", "write unreachable: quorum", "`rollout.quorum` counts with `unreachable: quorum` only")
+	}
 	if b := r.FailureBudget; b.Percent && b.N == 100 {
 		c.problem("rollout.failureBudget", "25% is much already", "`rollout.failureBudget`: a release that fails everywhere is not released")
 	}

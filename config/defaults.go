@@ -45,6 +45,8 @@ const (
 	defaultKeepWarm         = 15 * time.Minute
 	defaultParkFor          = 24 * time.Hour
 	defaultProgressDeadline = 10 * time.Minute
+	defaultUnreachable      = UnreachableFail
+	defaultQuorum           = 51
 	defaultMinRequests      = 50
 	defaultMaxWait          = 6 * time.Minute
 	defaultOnInsufficient   = "pause"
@@ -120,7 +122,8 @@ func (c *Check) setDefaults() {
 func (r *Rollout) setDefaults() {
 	r.Strategy, r.Bake = defaultStrategy, defaultBake
 	r.ProgressDeadline, r.KeepWarm, r.ParkFor = defaultProgressDeadline, defaultKeepWarm, defaultParkFor
-	r.MaxUnavailable = Amount{N: 1}
+	r.Unreachable = defaultUnreachable
+	r.MaxUnavailable, r.Quorum = Amount{N: 1}, Amount{N: defaultQuorum, Percent: true}
 }
 
 func (a *Analysis) setDefaults() {

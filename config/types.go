@@ -222,6 +222,8 @@ type Rollout struct {
 	MaxParallel      Amount        `yaml:"maxParallel"`    // hosts that are pushed to and started at a time; 0: all
 	MaxUnavailable   Amount        `yaml:"maxUnavailable"` // hosts that rolling changes at a time
 	FailureBudget    Amount        `yaml:"failureBudget"`  // hosts that may fail and are left behind
+	Unreachable      string        `yaml:"unreachable" enum:"fail|skip|quorum"`
+	Quorum           Amount        `yaml:"quorum"` // hosts that must answer; of unreachable: quorum
 	ProgressDeadline time.Duration `yaml:"progressDeadline"`
 	Bake             time.Duration `yaml:"bake"`
 	KeepWarm         time.Duration `yaml:"keepWarm"`

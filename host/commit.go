@@ -122,5 +122,5 @@ func (st *state) commit(p rpc.Commit, now time.Time) {
 		st.Retain = p.Retain
 	}
 	st.retain(st.Stable, now)
-	run.State, run.Phase, run.Weight, run.Ended = runPromoted, phaseCommitted, 0, now
+	run.State, run.Phase, run.Weight, run.Ended, run.Behind = runPromoted, phaseCommitted, 0, now, p.Behind
 }

@@ -247,7 +247,7 @@ func (s *service) release(ctx context.Context, p rpc.Ended) error {
 		if p.State == runPromoted || p.State == "" {
 			p.State = runFailed // it was not committed here
 		}
-		if _, err := s.undo(ctx, rpc.Undo(p)); err != nil {
+		if _, err := s.undo(ctx, rpc.Undo{Fenced: p.Fenced, State: p.State, Why: p.Why}); err != nil {
 			return err
 		}
 	}
@@ -258,29 +258,42 @@ func (s *service) release(ctx context.Context, p rpc.Ended) error {
 		if err := s.holds(p.Fenced); err != nil {
 			return err
 		}
-		if err := s.close(p.State, p.Why); err != nil {
+		if err := s.close(p); err != nil {
 			return err
 		}
 		return s.free()
 	})
 }
 
-// close records how the session's run ended, where its end is not known yet.
-func (s *service) close(end, why string) error {
+// close records how the session's run ended, where its end is not known yet,
+// and on which hosts it did not.
+func (s *service) close(p rpc.Ended) error {
 	r := s.st.Run
-	if r == nil || r.ID != s.ses.Run || end == "" || r.parked() || !r.Ended.IsZero() && r.State == end {
+	if r == nil || r.ID != s.ses.Run || p.State == "" || r.parked() {
+		return nil
+	}
+	known := !r.Ended.IsZero() && (r.State == p.State || r.Phase == phaseUndone && p.State == runPromoted)
+	if known && len(p.Behind) == 0 {
 		return nil
 	}
 	return s.change(func(st *state) {
 		run := *st.Run
-		run.Ended = s.g.now()
-		if run.Phase == phaseCommitted && end != runPromoted && end != runRolledBack {
-			end = runPromoted // what is committed stays, whatever the fleet says
+		if len(p.Behind) > 0 {
+			run.Behind = p.Behind
 		}
-		run.State = end
-		if why != "" {
-			run.Why = why
+		if !known {
+			run.close(p, s.g.now())
 		}
 		st.Run = &run
 	})
+}
+
+func (r *runRecord) close(p rpc.Ended, now time.Time) {
+	r.Ended, r.State = now, p.State
+	if r.Phase == phaseCommitted && p.State != runRolledBack {
+		r.State = runPromoted // what is committed stays, whatever the fleet says
+	}
+	if p.Why != "" {
+		r.Why = p.Why
+	}
 }

@@ -19,6 +19,7 @@ type ServiceState struct {
 	Retained    []Kept                     `json:"retained,omitempty"`
 	WarmSeconds float64                    `json:"warmSeconds,omitempty"` // the idle slot stays warm
 	Behind      bool                       `json:"behind,omitempty"`      // not on the release of the others
+	BehindWhy   string                     `json:"behindWhy,omitempty"`
 	Frozen      string                     `json:"frozen,omitempty"`
 	Notes       []string                   `json:"notes,omitempty"`
 	Error       string                     `json:"error,omitempty"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/journal"
@@ -27,7 +28,7 @@ func (p *Pipeline) Deploy(ctx context.Context, req DeployRequest) (Result, error
 	if err := p.trusted(b); err != nil {
 		return res, err
 	}
-	d := &deployment{p: p, b: b, s: s, f: p.fleet(), revisions: map[string]release.Revision{}}
+	d := &deployment{p: p, b: b, s: s, f: p.fleet(), m: p.missing(), revisions: map[string]release.Revision{}}
 	if d.secrets, err = p.secrets(); err != nil {
 		return res, err
 	}
@@ -40,8 +41,9 @@ func (p *Pipeline) Deploy(ctx context.Context, req DeployRequest) (Result, error
 	if err := p.hasBeenThrough(ctx, b.Release(), s); err != nil {
 		return res, stopped(ctx, err)
 	}
-	defer d.f.close()
-	if err := p.reach(ctx, d.f, s); err != nil {
+	all := d.f
+	defer all.close()
+	if d.f, err = p.reach(ctx, d.f, d.m, s); err != nil {
 		return res, stopped(ctx, err)
 	}
 	before, err := p.statuses(ctx, d.f)
@@ -49,10 +51,11 @@ func (p *Pipeline) Deploy(ctx context.Context, req DeployRequest) (Result, error
 		return res, stopped(ctx, err)
 	}
 	if d.alreadyRunning(before) {
-		s.note(journal.TypeWarning, "", b.Release().String()+": already running on all hosts")
-		res.State = rollout.Promoted
-		return res, nil
+		s.note(journal.TypeWarning, "", b.Release().String()+": already running on all hosts"+d.m.except())
+		res.State, res.Behind = rollout.Promoted, d.m.names()
+		return res, leftBehind(res.Behind, "already running")
 	}
+	res.Behind = d.left(before)
 	if err := forwards(b.Release(), before, req); err != nil {
 		return res, err
 	}
@@ -66,7 +69,8 @@ type deployment struct {
 	p         *Pipeline
 	b         *packaging.Bundle
 	s         *story
-	f         fleet
+	f         fleet    // those who are there
+	m         *missing // the others
 	secrets   map[string]string
 	revisions map[string]release.Revision // by architecture
 	early     []rollout.Asked             // what others asked for during the push
@@ -93,6 +97,15 @@ func (d *deployment) render() error {
 		d.revisions[arch] = r
 	}
 	return nil
+}
+
+// left are the hosts that are not where the fleet is before the run.
+func (d *deployment) left(before map[string]rpc.ServiceStatus) []string {
+	var hosts []HostStatus
+	for _, h := range d.f {
+		hosts = append(hosts, HostStatus{Host: h.Name, Status: before[h.Name]})
+	}
+	return slices.Concat(fleetStatus(hosts).Left, d.m.names())
 }
 
 func (d *deployment) revision(h *host) release.Revision {
@@ -134,11 +147,13 @@ func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Resul
 	for name, st := range now {
 		first[name] = st.Stable == ""
 	}
-	engine, err := rollout.New(plan(d.p.Target, first))
+	steps := plan(d.p.Target, first)
+	steps.Batches, steps.Spare = only(steps.Batches, d.f.names()), d.m.spare(len(d.f))
+	engine, err := rollout.New(steps)
 	if err != nil {
 		return res, planProblem(err)
 	}
-	dr := newDriver(d.p, d.f, l, task{start: d.start}, d.s, engine)
+	dr := newDriver(d.p, d.f, l, task{start: d.start, missing: d.m.names()}, d.s, engine)
 	dr.early = d.early
 	res, err = dr.result(dr.drive(ctx), res)
 	if res.State == rollout.Promoted {
@@ -147,7 +162,8 @@ func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Resul
 	return res, err
 }
 
-// pushAll pushes to all hosts; a lost lease or a request to abort ends it.
+// pushAll pushes to all hosts; a request to abort ends it, and so does a lost
+// lease if that host may not be missing.
 func (d *deployment) pushAll(ctx context.Context, l *lease) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -156,16 +172,15 @@ func (d *deployment) pushAll(ctx context.Context, l *lease) error {
 		defer h.pushing(false)
 	}
 	pushed := make(chan error, 1)
-	go func() {
-		pushed <- d.f.each(ctx, func(ctx context.Context, h *host) error {
-			return h.push(ctx, d.s.run, d.b, d.s)
-		})
-	}()
+	go func() { pushed <- d.pushEach(ctx) }()
 	for {
 		select {
 		case err := <-pushed:
 			if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
 				err = cause
+			}
+			if err == nil {
+				err = d.goOnWithout()
 			}
 			if err == nil {
 				d.keep(ctx)
@@ -174,7 +189,9 @@ func (d *deployment) pushAll(ctx context.Context, l *lease) error {
 		case ev := <-l.events:
 			switch ev := ev.(type) {
 			case rollout.HostLost:
-				cancel(&hostError{Host: ev.Host, Err: ev.Err})
+				if !d.mayMiss(ev.Host, ev.Err) {
+					cancel(&hostError{Host: ev.Host, Err: ev.Err})
+				}
 			case rollout.Asked:
 				d.s.tell(journal.TypeRequest, "", journal.Request{Kind: ev.Kind, By: ev.By})
 				if ev.Kind == rollout.AskAbort {
@@ -184,6 +201,36 @@ func (d *deployment) pushAll(ctx context.Context, l *lease) error {
 			}
 		}
 	}
+}
+
+// pushEach pushes to as many hosts at a time as are allowed. One that cannot
+// be reached any more may go missing.
+func (d *deployment) pushEach(ctx context.Context) error {
+	limit := d.p.Target.Rollout.MaxParallel.Of(len(d.p.Target.Hosts))
+	return d.f.few(ctx, limit, func(ctx context.Context, h *host) error {
+		err := h.push(ctx, d.s.run, d.b, d.s)
+		if err != nil && ctx.Err() == nil && (d.m.has(h.Name) || d.mayMiss(h.Name, err)) {
+			return nil
+		}
+		return err
+	})
+}
+
+// mayMiss books a host as missing if it is silent and the others suffice.
+func (d *deployment) mayMiss(name string, why error) bool {
+	return silent(why) && d.m.drop(name, why, d.f)
+}
+
+// goOnWithout leaves out the hosts that went missing.
+func (d *deployment) goOnWithout() error {
+	here := d.m.without(d.f)
+	for _, h := range d.f {
+		if d.m.has(h.Name) {
+			d.s.note(journal.TypeWarning, h.Name, "went missing and is left behind: "+d.m.reason(h.Name))
+		}
+	}
+	d.f = here
+	return d.m.err(len(here))
 }
 
 // keep puts aside what was pushed; without it the next push takes longer.
@@ -218,21 +265,23 @@ func (p *Pipeline) traffic() rpc.TrafficConfig {
 	}
 }
 
-// reach connects the fleet and tells what answers.
-func (p *Pipeline) reach(ctx context.Context, f fleet, s *story) error {
-	for _, h := range f {
+// reach connects the fleet, tells what answers, and gives those who do.
+func (p *Pipeline) reach(ctx context.Context, all fleet, m *missing, s *story) (fleet, error) {
+	for _, h := range all {
 		s.tell(journal.TypeProgress, h.Name, journal.Progress{What: "connect"})
 	}
-	if err := f.connect(ctx, true); err != nil {
-		return err
+	f, err := p.gather(ctx, all, true, m)
+	if err != nil {
+		return f, err
 	}
+	m.tell(s)
 	for _, h := range f {
 		s.tell(journal.TypeHost, h.Name, journal.HostInfo{
 			Hostname: h.hello.Hostname, OS: h.hello.OS, Arch: h.hello.Arch,
 			Helper: h.hello.Helper.Short(), Action: "connected",
 		})
 	}
-	return nil
+	return f, nil
 }
 
 func (p *Pipeline) opening(verb string, r release.Release, f fleet) journal.RunStarted {
@@ -283,38 +332,4 @@ func reason(err error) string {
 		return ""
 	}
 	return err.Error()
-}
-
-// result is what the engine's last command means for the caller.
-func (d *driver) result(end rollout.Command, res Result) (Result, error) {
-	res.State = end.State
-	if d.refusedEverywhere() {
-		res.State = rollout.Lost
-		return res, problem.New(problem.Failed, "run `shipper status`, then deploy again",
-			"the lease ran out while this controller was not heard; the hosts went back to stable by themselves")
-	}
-	cause := d.problem()
-	switch end.State {
-	case rollout.Promoted:
-		return res, nil
-	case rollout.RolledBack:
-		return res, problem.New(problem.RolledBack, hintOf(cause, "`shipper logs` and `shipper history` tell more; stable serves all traffic"), "rolled back: %s", end.Why)
-	case rollout.Aborted:
-		return res, problem.New(problem.Aborted, "", "aborted: %s", end.Why)
-	case rollout.Paused:
-		return res, problem.New(problem.Paused, "`shipper promote` goes on, `shipper abort` takes it back", "paused: %s", end.Why)
-	case rollout.Split:
-		return res, problem.New(problem.Behind, "`shipper resume` finishes the commit, `shipper rollback` takes the rest back", "split: %s", end.Why)
-	}
-	if cause != nil && cause.Kind != problem.Unreachable {
-		return res, problem.Wrap(cause.Kind, errors.New(end.Why), "failed", cause.Hint)
-	}
-	return res, problem.New(problem.Failed, hintOf(cause, "`shipper logs` shows what the service said"), "failed: %s", end.Why)
-}
-
-func hintOf(p *problem.Error, otherwise string) string {
-	if p != nil && p.Hint != "" {
-		return p.Hint
-	}
-	return otherwise
 }

@@ -25,8 +25,9 @@ const (
 // task is what the driver does on a host: the parts of a run that differ
 // between a deploy and a rollback.
 type task struct {
-	start    func(h *host) (rpc.Start, error)
-	rejected bool // commit marks the revision that was stable as bad
+	start   func(h *host) (rpc.Start, error)
+	rejects func(h *host) bool // commit marks the revision that was stable as bad; nil: never
+	missing []string           // hosts that the run goes on without
 }
 
 // driver executes the engine's commands and feeds it events. One goroutine

@@ -32,7 +32,7 @@ func (d *driver) execute(ctx context.Context, c rollout.Command) error {
 	case rollout.Prepare:
 		return d.prepare(ctx, h)
 	case rollout.Commit:
-		return d.commit(ctx, h)
+		return d.commit(ctx, h, c)
 	case rollout.Undo:
 		return d.undo(ctx, h, c)
 	case rollout.Park:
@@ -135,12 +135,12 @@ func (d *driver) prepare(ctx context.Context, h *host) error {
 	return nil
 }
 
-func (d *driver) commit(ctx context.Context, h *host) error {
+func (d *driver) commit(ctx context.Context, h *host, cmd rollout.Command) error {
 	var got rpc.Committed
 	err := h.call(ctx, d.patience(), func(c *rpc.Client) (err error) {
 		got, err = c.Commit(ctx, rpc.Commit{
 			Fenced: h.fenced(d.run), KeepWarm: d.p.Target.Rollout.KeepWarm,
-			Retain: d.p.Target.Retention.Releases, Rejected: d.task.rejected,
+			Retain: d.p.Target.Retention.Releases, Rejected: d.task.rejects != nil && d.task.rejects(h), Behind: d.behind(cmd),
 		})
 		return err
 	})

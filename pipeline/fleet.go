@@ -45,7 +45,15 @@ func (f fleet) connect(ctx context.Context, install bool) error {
 // each runs fn for all hosts, maxParallel side by side, and joins the errors
 // in name order. It is for what ends: all is for what lasts.
 func (f fleet) each(ctx context.Context, fn func(context.Context, *host) error) error {
-	slots := make(chan struct{}, maxParallel)
+	return f.few(ctx, 0, fn)
+}
+
+// few is each with a limit of its own; 0: none.
+func (f fleet) few(ctx context.Context, limit int, fn func(context.Context, *host) error) error {
+	if limit <= 0 || limit > maxParallel {
+		limit = maxParallel
+	}
+	slots := make(chan struct{}, limit)
 	return f.all(ctx, func(ctx context.Context, h *host) error {
 		slots <- struct{}{}
 		defer func() { <-slots }()

@@ -7,6 +7,8 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-shipper/shipper/config"
@@ -70,6 +72,7 @@ type Result struct {
 	State   rollout.State
 	Run     string
 	Release release.Release
+	Behind  []string // hosts that are not on Release, and were left there
 }
 
 // HostStatus is one host's answer, or why there was none.
@@ -88,7 +91,18 @@ type FleetStatus struct {
 	Verb   string // of Run
 	Why    string
 	Behind []string // hosts not on Stable
+	Left   []string // of them: known to be behind, whether they answer or not
+	Reason map[string]string
 	Hosts  []HostStatus
+}
+
+// Lagging lists hosts that are behind, each with the reason.
+func (st FleetStatus) Lagging(names []string) string {
+	var out []string
+	for _, name := range names {
+		out = append(out, fmt.Sprintf("%s (%s)", name, st.Reason[name]))
+	}
+	return strings.Join(out, ", ")
 }
 
 // HistoryEntry is one run, as the hosts remember it.

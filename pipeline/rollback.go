@@ -18,10 +18,12 @@ func (p *Pipeline) Rollback(ctx context.Context, req RollbackRequest) (Result, e
 	s := newStory(newRun(p.Now()), p.Now, p.Emit)
 	f := p.fleet()
 	defer f.close()
-	hosts := p.look(ctx, f)
-	if err := firstError(hosts); err != nil {
+	m := p.missing()
+	hosts, err := p.answering(ctx, f, m)
+	if err != nil {
 		return Result{State: rollout.Failed}, stopped(ctx, reachProblem(err))
 	}
+	m.tell(s)
 	d := rollout.DecideRollback(views(hosts), req.To)
 	res := Result{State: rollout.RolledBack, Run: s.run, Release: d.Target}
 	if d.Exit != 0 {
@@ -30,17 +32,39 @@ func (p *Pipeline) Rollback(ctx context.Context, req RollbackRequest) (Result, e
 	if d.Why != "" {
 		s.note(journal.TypeWarning, "", d.Why)
 	}
-	touched := f.where(func(h *host) bool { return d.Moves[h.Name].Move != rollout.Stay })
+	touched := m.without(f).where(func(h *host) bool { return d.Moves[h.Name].Move != rollout.Stay })
+	res.Behind = m.names()
 	if len(touched) == 0 {
-		return res, nil
+		return res, leftBehind(res.Behind, "rolled back")
 	}
 	return p.underRun(ctx, touched, s, "rollback", res, func(l *lease) (Result, error) {
-		return p.goBack(ctx, touched, l, s, d, res)
+		return p.goBack(ctx, touched, l, s, d, m, res)
 	})
 }
 
+// answering looks at all hosts and gives the answers of those who do; the
+// others are missing, if they may be.
+func (p *Pipeline) answering(ctx context.Context, f fleet, m *missing) ([]HostStatus, error) {
+	var there []HostStatus
+	var refused error
+	for _, h := range p.look(ctx, f) {
+		switch {
+		case h.Err == nil:
+			there = append(there, h)
+		case silent(h.Err) && ctx.Err() == nil:
+			m.add(h.Host, h.Err)
+		case refused == nil:
+			refused = &hostError{Host: h.Host, Err: h.Err}
+		}
+	}
+	if refused != nil {
+		return there, refused
+	}
+	return there, m.err(len(there))
+}
+
 // goBack ends the run that is left over and flips the hosts that have to move.
-func (p *Pipeline) goBack(ctx context.Context, f fleet, l *lease, s *story, d rollout.Decision, res Result) (Result, error) {
+func (p *Pipeline) goBack(ctx context.Context, f fleet, l *lease, s *story, d rollout.Decision, m *missing, res Result) (Result, error) {
 	moving := f.where(func(h *host) bool { return d.Moves[h.Name].Move != rollout.End })
 	ending := f.where(func(h *host) bool { return d.Moves[h.Name].Move == rollout.End })
 	if err := ending.each(ctx, func(ctx context.Context, h *host) error { return h.end(ctx, s, d.Why) }); err != nil {
@@ -48,20 +72,23 @@ func (p *Pipeline) goBack(ctx context.Context, f fleet, l *lease, s *story, d ro
 		return res, remoteProblem(err, "end the run that is left over")
 	}
 	if len(moving) == 0 {
-		return res, nil
+		return res, leftBehind(res.Behind, "rolled back")
 	}
 	start := func(h *host) (rpc.Start, error) {
 		m := d.Moves[h.Name]
 		return p.startKept(m.Revision, m.Release), nil
 	}
-	engine, err := rollout.New(p.flip(moving))
+	flip := p.flip(moving)
+	flip.Spare = m.spare(len(m.without(p.fleet())))
+	engine, err := rollout.New(flip)
 	if err != nil {
 		return res, problem.Wrap(problem.Failed, err, "plan the rollback", "")
 	}
-	dr := newDriver(p, moving, l, task{start: start, rejected: true}, s, engine)
+	dr := newDriver(p, moving, l, task{start: start, rejects: func(*host) bool { return true }, missing: m.names()}, s, engine)
 	end := dr.drive(ctx)
 	if end.State == rollout.Promoted {
-		return res, nil
+		res.Behind = dr.behind(end)
+		return res, leftBehind(res.Behind, "rolled back on the others")
 	}
 	res, err = dr.result(end, res)
 	if res.State == rollout.RolledBack {
@@ -114,7 +141,7 @@ func (p *Pipeline) underRun(ctx context.Context, f fleet, s *story, verb string,
 	p.closing(s, verb, res, err)
 	stopScribe()
 	letGo()
-	p.release(f, s.run, res.State, reason(err))
+	p.release(f, s.run, res.State, reason(err), res.Behind...)
 	return res, err
 }
 

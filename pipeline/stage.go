@@ -23,13 +23,14 @@ func (p *Pipeline) Push(ctx context.Context, path string) (Result, error) {
 	if err := p.trusted(b); err != nil {
 		return res, err
 	}
-	d := &deployment{p: p, b: b, s: s, f: p.fleet(), revisions: map[string]release.Revision{}}
-	defer d.f.close()
+	d := &deployment{p: p, b: b, s: s, f: p.fleet(), m: p.missing(), revisions: map[string]release.Revision{}}
+	all := d.f
+	defer all.close()
 	for _, h := range d.f {
 		goos, arch := h.target()
 		p.warm(b, goos, arch)
 	}
-	if err := p.reach(ctx, d.f, s); err != nil {
+	if d.f, err = p.reach(ctx, d.f, d.m, s); err != nil {
 		return res, stopped(ctx, err)
 	}
 	return p.underRun(ctx, d.f, s, "push", res, func(l *lease) (Result, error) {
@@ -37,6 +38,6 @@ func (p *Pipeline) Push(ctx context.Context, path string) (Result, error) {
 			return res, stopped(ctx, err)
 		}
 		res.State = rollout.Promoted
-		return res, nil
+		return res, leftBehind(d.m.names(), "pushed to the others")
 	})
 }

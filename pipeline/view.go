@@ -9,7 +9,7 @@ import (
 // fleetStatus is what follows from what all hosts say.
 func fleetStatus(hosts []HostStatus) FleetStatus {
 	v := rollout.Fleet(views(hosts))
-	return FleetStatus{State: v.State, Stable: v.Stable, Run: v.Run, Verb: v.Verb, Why: v.Why, Behind: v.Behind, Hosts: hosts}
+	return FleetStatus{State: v.State, Stable: v.Stable, Run: v.Run, Verb: v.Verb, Why: v.Why, Behind: v.Behind, Left: v.Left, Reason: v.Reason, Hosts: hosts}
 }
 
 func views(hosts []HostStatus) []rollout.HostView {
@@ -34,7 +34,7 @@ func view(h HostStatus) rollout.HostView {
 		v.Run = rollout.RunView{
 			ID: r.ID, Verb: r.Verb, State: rollout.State(r.State),
 			Committed: r.Phase == "committed" && r.State == string(rollout.Promoted), // rolled back from on the host: no more
-			Release:   r.Release, Why: r.Why, Since: r.Since,
+			Release:   r.Release, Why: r.Why, Since: r.Since, Behind: r.Behind,
 		}
 	}
 	for _, k := range st.Retained {

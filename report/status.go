@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -157,6 +158,9 @@ func (m *remarks) add(host, text string) {
 func (m *remarks) of(host string, d journal.ServiceState, now time.Time) {
 	if d.Error != "" {
 		m.add(host, "no answer: "+clean(d.Error))
+		if strings.Contains(d.BehindWhy, "left behind") {
+			m.add(host, "behind: "+clean(d.BehindWhy))
+		}
 		return
 	}
 	if r := d.Run; r != nil {
@@ -169,7 +173,7 @@ func (m *remarks) of(host string, d journal.ServiceState, now time.Time) {
 		m.add(host, "frozen: "+clean(d.Frozen))
 	}
 	if d.Behind {
-		m.add(host, "behind: not on the release of the others")
+		m.add(host, "behind: "+clean(cmp.Or(d.BehindWhy, "not on the release of the others")))
 	}
 	for _, n := range d.Notes {
 		m.add(host, "note: "+clean(n))

@@ -147,6 +147,9 @@ func (e *Engine) owing() string {
 // owes tells whether the host was not seen to do what it was told last.
 func (m *member) owes() bool { return m.started && !m.back && !m.committed && m.trouble != "" }
 
+// lags tells whether a host that was left behind is not where the run ended.
+func (m *member) lags(end State) bool { return end == Promoted || end == Split || m.owes() }
+
 // endCommit ends the run behind the commit round.
 func (e *Engine) endCommit() {
 	var done, open, back []string
@@ -189,7 +192,7 @@ func (e *Engine) finish(state State, why string) {
 	e.phase, e.end.state = finished, state
 	var behind []string
 	for _, h := range e.order {
-		if m := e.hosts[h]; m.owes() || m.behind && state == Promoted {
+		if m := e.hosts[h]; m.owes() && state != Split || m.behind && m.lags(state) {
 			behind = append(behind, h)
 		}
 	}

@@ -30,6 +30,7 @@ type RunView struct {
 	Committed bool  // this host made the run's release stable
 	Release   release.Release
 	Why       string
+	Behind    []string // hosts that the run left behind, or that owe a way back
 	Since     time.Time
 }
 
@@ -48,6 +49,8 @@ type FleetView struct {
 	Verb   string          // of that run
 	Stable release.Release // what the fleet is meant to run; zero: nothing
 	Behind []string        // hosts that run something else, or did not answer
+	Left   []string        // of them: known to be behind, whether they answer or not
+	Reason map[string]string
 	Why    string
 }
 
@@ -66,14 +69,56 @@ func Fleet(hosts []HostView) FleetView {
 	if len(told) > 0 {
 		f.Verb = told[0].Run.Verb
 	}
-	f.State, f.Why = fleetState(told)
-	f.Stable = reference(hosts, f)
+	left := leftBehind(told)
+	f.State, f.Why = fleetState(told, left)
+	f.Stable, f.Reason = reference(hosts, f, left), map[string]string{}
 	for _, h := range hosts {
-		if h.Err != nil || h.Stable != f.Stable {
-			f.Behind = append(f.Behind, h.Host)
+		why := behind(h, f, slices.Contains(left, h.Host))
+		if why == "" {
+			continue
+		}
+		f.Behind, f.Reason[h.Host] = append(f.Behind, h.Host), why
+		if h.Err == nil || slices.Contains(left, h.Host) {
+			f.Left = append(f.Left, h.Host)
 		}
 	}
 	return f
+}
+
+// behind says why a host is not where the fleet is; empty: it is. left: the
+// latest run ended without it.
+func behind(h HostView, f FleetView, left bool) string {
+	switch {
+	case h.Err != nil && left:
+		return "left behind by run " + f.Run + ", does not answer"
+	case h.Err != nil:
+		return "does not answer"
+	case h.Stable != f.Stable && h.Stable.IsZero():
+		return "has no release"
+	case h.Stable != f.Stable && left && f.wentBack():
+		return fmt.Sprintf("owes the rollback to %s: still runs %s", f.Stable.Version, h.Stable.Version)
+	case h.Stable != f.Stable:
+		return "runs " + h.Stable.Version
+	case left && h.Run.ID == f.Run && h.Run.State == Running:
+		return "owes a rollback: goes back when its lease ends"
+	}
+	return ""
+}
+
+// wentBack reports whether the fleet was taken back by the verb.
+func (f FleetView) wentBack() bool { return f.Verb == "rollback" && f.State == RolledBack }
+
+// leftBehind are the hosts that the run's own hosts name.
+func leftBehind(told []HostView) []string {
+	var out []string
+	for _, h := range told {
+		for _, name := range h.Run.Behind {
+			if !slices.Contains(out, name) {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
 }
 
 // latestRun is the run that began last on any host.
@@ -87,10 +132,19 @@ func latestRun(hosts []HostView) string {
 	return latest.ID
 }
 
-// fleetState is how a run stands, told by the hosts that know it.
-func fleetState(told []HostView) (State, string) {
+// fleetState is how a run stands, told by the hosts that know it: not by those
+// that it went on without.
+func fleetState(all []HostView, left []string) (State, string) {
+	var told []HostView
+	for _, h := range all {
+		if !slices.Contains(left, h.Host) {
+			told = append(told, h)
+		}
+	}
 	if len(told) == 0 {
-		return "", ""
+		if told = all; len(told) == 0 {
+			return "", ""
+		}
 	}
 	if h, ok := find(told, func(h HostView) bool { return h.Alive }); ok {
 		if h.Run.State == Paused {
@@ -109,7 +163,7 @@ func fleetState(told []HostView) (State, string) {
 	}
 	for _, s := range []State{Running, Split, Paused, Failed, RolledBack, Aborted, Lost} {
 		if h, ok := find(told, func(h HostView) bool { return h.Run.State == s }); ok {
-			return ended(s, h, told)
+			return ended(s, h, all)
 		}
 	}
 	return told[0].Run.State, told[0].Run.Why
@@ -151,23 +205,32 @@ func split(told []HostView) (done, open []string) {
 	return done, open
 }
 
-// reference is the release the fleet is meant to run: the promoted one, else
-// the one that most hosts run; the first host's where that is a tie.
-func reference(hosts []HostView, f FleetView) release.Release {
+// reference is the release the fleet is meant to run: the one that was
+// promoted or gone back to, else the one that most hosts run which the latest
+// run did not leave behind; where that is a tie, the one committed last.
+func reference(hosts []HostView, f FleetView, left []string) release.Release {
 	if f.State == Promoted || f.State == RolledBack {
 		if h, ok := find(hosts, func(h HostView) bool { return h.Err == nil && h.Run.ID == f.Run && h.Run.Committed }); ok {
 			return h.Run.Release
 		}
+		if h, ok := find(hosts, func(h HostView) bool { return h.Err == nil && h.Run.ID == f.Run && f.wentBack() && h.wentBack() }); ok {
+			return h.Stable
+		}
 	}
 	count := map[release.Release]int{}
+	latest := map[release.Release]time.Time{}
 	var best release.Release
 	for _, h := range hosts {
-		if h.Err == nil && !h.Stable.IsZero() {
+		if h.Err == nil && !h.Stable.IsZero() && !slices.Contains(left, h.Host) {
 			count[h.Stable]++
+			if at := currentOf(h).Committed; at.After(latest[h.Stable]) {
+				latest[h.Stable] = at
+			}
 		}
 	}
 	for _, h := range hosts {
-		if h.Err == nil && count[h.Stable] > count[best] {
+		n, most := count[h.Stable], count[best]
+		if h.Err == nil && (n > most || n == most && n > 0 && latest[h.Stable].After(latest[best])) {
 			best = h.Stable
 		}
 	}

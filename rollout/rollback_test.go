@@ -48,6 +48,12 @@ func (h HostView) ran(version string, s State) HostView {
 	return h
 }
 
+// without is the host after a run that left others behind.
+func (h HostView) without(hosts ...string) HostView {
+	h.Run.Behind = hosts
+	return h
+}
+
 // by names the verb of the latest run, begun when others of that name were.
 func (h HostView) by(verb string) HostView {
 	h.Run.Verb, h.Run.ID, h.Run.Since = verb, "back", day.AddDate(0, 2, 0)
@@ -175,6 +181,13 @@ func TestFleet(t *testing.T) {
 		{"failed first deploy", []HostView{HostView{Host: "a"}.ran("1.0.0", Failed)}, Failed, "", nil, "because"},
 		{"split that was rolled back", []HostView{on("a", "1.0.0", "2.0.0", "1.0.0").back(true), on("b", "1.0.0").back(false)}, RolledBack, "1.0.0", nil, ""},
 		{"rollback that lost a host in its commit round", []HostView{on("a", "1.0.0", "2.0.0", "1.0.0").back(true), on("b", "1.0.0", "2.0.0").ran("1.0.0", Lost).by("rollback")}, Split, "1.0.0", []string{"b"}, "committed on a, not on b"},
+		{"promoted, one was skipped", []HostView{on("a", "1.0.0", "2.0.0").without("c"), on("b", "1.0.0", "2.0.0").without("c"), silent}, Promoted, "2.0.0", []string{"c"}, ""},
+		{"promoted, one failed and was left", []HostView{on("a", "1.0.0", "2.0.0").without("b"), on("b", "1.0.0").ran("2.0.0", RolledBack)}, Promoted, "2.0.0", []string{"b"}, ""},
+		{"promoted, one lost and its lease runs", []HostView{on("a", "1.0.0", "2.0.0").without("b"), alive(on("b", "1.0.0").ran("2.0.0", Running))}, Promoted, "2.0.0", []string{"b"}, ""},
+		{"rolled back, one could not be told", []HostView{on("a", "1.0.0").ran("2.0.0", RolledBack).without("b"), alive(on("b", "1.0.0").ran("2.0.0", Running))}, RolledBack, "1.0.0", []string{"b"}, "because"},
+		{"rolled back by hand, one was off", []HostView{on("a", "1.0.0", "2.0.0", "1.0.0").back(false).without("b"), on("b", "1.0.0", "2.0.0")}, RolledBack, "1.0.0", []string{"b"}, ""},
+		{"failed where most were behind before", []HostView{on("a", "1.0.0").ran("3.0.0", RolledBack).without("a", "b"), on("b", "1.0.0").ran("3.0.0", RolledBack), on("d", "1.0.0", "2.0.0").ran("3.0.0", RolledBack)}, RolledBack, "2.0.0", []string{"a", "b"}, "because"},
+		{"failed, and as many on either side", []HostView{on("a", "1.0.0").ran("3.0.0", RolledBack), on("b", "1.0.0", "2.0.0").ran("3.0.0", RolledBack)}, RolledBack, "2.0.0", []string{"a"}, "because"},
 		{"split", []HostView{on("a", "1.0.0", "2.0.0"), on("b", "1.0.0").ran("2.0.0", Lost), on("d", "1.0.0").ran("2.0.0", Lost)}, Split, "1.0.0", []string{"a"}, "committed on a, not on b, d"},
 	}
 	for _, tt := range tests {

@@ -211,6 +211,8 @@ func TestStatus(t *testing.T) {
 	}{
 		{"fine", pipeline.FleetStatus{State: rollout.Promoted, Stable: v1, Hosts: []pipeline.HostStatus{web1}}, 0, []string{"orders in prod: promoted, stable is 1.0.0", "blue *"}},
 		{"behind", pipeline.FleetStatus{State: rollout.Split, Behind: []string{"web2"}, Hosts: []pipeline.HostStatus{web1, web2}}, 9, []string{"web2: behind"}},
+		{"left behind", pipeline.FleetStatus{State: rollout.Promoted, Stable: v1, Behind: []string{"web2"}, Left: []string{"web2"},
+			Reason: map[string]string{"web2": "left behind by run r, does not answer"}, Hosts: []pipeline.HostStatus{web1, silent}}, 9, []string{"web2: no answer: no route", "web2: behind: left behind by run r"}},
 		{"silent", pipeline.FleetStatus{State: rollout.Promoted, Stable: v1, Behind: []string{"web2"}, Hosts: []pipeline.HostStatus{web1, silent}}, 7, []string{"no answer: no route"}},
 		{"rolled back", pipeline.FleetStatus{State: rollout.RolledBack, Stable: v1, Hosts: []pipeline.HostStatus{web1}}, 0, []string{"rolled back"}},
 	} {

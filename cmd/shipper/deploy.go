@@ -18,6 +18,7 @@ func (p *program) deployCommand() *cli.Command {
 			&cli.StringFlag{Name: "bundle", Usage: "release this `FILE`, made by shipper build"},
 			&cli.StringFlag{Name: "release", Usage: "release the highest version among the bundles that `CONSTRAINT` allows, like ^1.4"},
 			&cli.BoolFlag{Name: "allow-downgrade", Usage: "release a version below the one that is stable"},
+			unreachableFlag(),
 		},
 		Action: p.simple("deploy", p.deploy),
 	}

@@ -12,6 +12,7 @@ func (p *program) rollbackCommand() *cli.Command {
 		Usage: "take all hosts back to the previous release",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "to", Usage: "go back to this `VERSION` that the hosts still keep"},
+			unreachableFlag(),
 		},
 		Action: p.simple("rollback", func(c *cli.Context, run verbs) (pipeline.Result, error) {
 			return run.Rollback(c.Context, pipeline.RollbackRequest{To: c.String("to")})

@@ -68,19 +68,17 @@ func result(st pipeline.FleetStatus) pipeline.Result {
 // say: silence is not success.
 func standing(st pipeline.FleetStatus) error {
 	var silent error
-	behind := slices.Clone(st.Behind)
 	for _, h := range st.Hosts {
-		if h.Err == nil {
-			continue
-		}
-		behind = slices.DeleteFunc(behind, func(name string) bool { return name == h.Host }) // nobody knows
-		if silent == nil {
+		if h.Err != nil && silent == nil {
 			silent = problem.Wrap(problem.Unreachable, h.Err, "ask "+h.Host, hintOf(h.Err))
 		}
 	}
-	if len(behind) > 0 || st.State == rollout.Split {
+	switch {
+	case st.State == rollout.Split:
 		return problem.New(problem.Behind, "`shipper resume` goes on with the run, `shipper rollback` takes the rest back",
-			"not on the reported release: %s", list(behind))
+			"not on the reported release: %s", list(st.Behind))
+	case len(st.Left) > 0:
+		return problem.New(problem.Behind, "`shipper sync` brings them to where the fleet is", "not on the reported release: %s", st.Lagging(st.Left))
 	}
 	return silent
 }
@@ -119,7 +117,7 @@ func (p *program) rows(st pipeline.FleetStatus) []journal.Record {
 	var rows []journal.Record
 	for _, h := range st.Hosts {
 		state := serviceState(h)
-		state.Behind = slices.Contains(st.Behind, h.Host)
+		state.Behind, state.BehindWhy = slices.Contains(st.Behind, h.Host), st.Reason[h.Host]
 		r := newRecord(journal.TypeServiceState, h.Host, state)
 		rows = append(rows, r)
 		if p.told.json {

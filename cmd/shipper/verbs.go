@@ -24,6 +24,7 @@ type verbs interface {
 	Travel(ctx context.Context, req pipeline.DeployRequest) (release.Release, map[string]journal.Travel, error)
 	Deploy(ctx context.Context, req pipeline.DeployRequest) (pipeline.Result, error)
 	Rollback(ctx context.Context, req pipeline.RollbackRequest) (pipeline.Result, error)
+	Sync(ctx context.Context, req pipeline.DeployRequest) (pipeline.Result, error)
 	Status(ctx context.Context) (pipeline.FleetStatus, error)
 	History(ctx context.Context) ([]pipeline.HistoryEntry, error)
 	Ask(ctx context.Context, kind string) (pipeline.Result, error)
@@ -50,6 +51,11 @@ func (p *program) pipeline(c *cli.Context) (verbs, error) {
 	}
 	if p.target, err = file.Target(env); err != nil {
 		return nil, err
+	}
+	if c.IsSet("unreachable") {
+		if p.target.Rollout.Unreachable, err = unreachable(c.String("unreachable")); err != nil {
+			return nil, err
+		}
 	}
 	p.told.expect(p.target.Hosts)
 	run := p.over(p.target)

@@ -158,8 +158,9 @@ type Ask struct {
 // Ended frees a session and records how its run ended on this host.
 type Ended struct {
 	Fenced
-	State string `json:"state"` // Promoted, RolledBack, Aborted, Failed, Paused
-	Why   string `json:"why,omitempty"`
+	State  string   `json:"state"` // Promoted, RolledBack, Aborted, Failed, Paused
+	Why    string   `json:"why,omitempty"`
+	Behind []string `json:"behind,omitempty"` // hosts of the fleet that are not where the run ended
 }
 
 // Start configures the idle slot with a revision and starts it. It returns
@@ -273,6 +274,8 @@ type Commit struct {
 	// Rejected marks the revision that was stable until now as bad: a
 	// target by --to only.
 	Rejected bool `json:"rejected,omitempty"`
+	// Behind are hosts of the fleet that the run goes on without.
+	Behind []string `json:"behind,omitempty"`
 }
 
 // Committed answers a commit.
@@ -437,6 +440,7 @@ type RunStatus struct {
 	Release  release.Release `json:"release"`
 	Revision release.Digest  `json:"revision"`
 	Why      string          `json:"why,omitempty"`
+	Behind   []string        `json:"behind,omitempty"` // hosts that the run left behind, or that owe a way back
 	Step     int             `json:"step,omitempty"`
 	Since    time.Time       `json:"since"`
 	Ended    time.Time       `json:"ended"`

@@ -1,0 +1,150 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/journal"
+	"github.com/go-shipper/shipper/transport"
+)
+
+// missing are the hosts that a run goes on without because they do not
+// answer, and why. Which and how many may be, rollout.unreachable says.
+type missing struct {
+	mu   sync.Mutex
+	why  map[string]error
+	need int // hosts that must be there
+}
+
+func (p *Pipeline) missing() *missing {
+	return &missing{why: map[string]error{}, need: p.Target.Rollout.Needs(len(p.Target.Hosts))}
+}
+
+// lenient tells whether any host may be missing.
+func (p *Pipeline) lenient() bool {
+	n := len(p.Target.Hosts)
+	return p.Target.Rollout.Needs(n) < n
+}
+
+func (m *missing) add(host string, why error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.why[host] = why
+}
+
+// drop books a host as missing if those of f who are then there suffice.
+func (m *missing) drop(host string, why error, f fleet) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	there := 0
+	for _, h := range f {
+		if m.why[h.Name] == nil && h.Name != host {
+			there++
+		}
+	}
+	if there >= m.need {
+		m.why[host] = why
+	}
+	return there >= m.need
+}
+
+func (m *missing) reason(host string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.why[host].Error()
+}
+
+// except ends a sentence about all hosts.
+func (m *missing) except() string {
+	if names := m.names(); len(names) > 0 {
+		return " but " + strings.Join(names, ", ")
+	}
+	return ""
+}
+
+func (m *missing) has(host string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.why[host] != nil
+}
+
+func (m *missing) names() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Sorted(maps.Keys(m.why))
+}
+
+// err is nil while those who are there suffice.
+func (m *missing) err(there int) error {
+	if there >= m.need {
+		return nil
+	}
+	var errs []error
+	for _, name := range m.names() {
+		errs = append(errs, &hostError{Host: name, Err: m.why[name]})
+	}
+	return errors.Join(errs...)
+}
+
+// spare is how many of those who are there may still be lost.
+func (m *missing) spare(there int) int { return max(0, there-m.need) }
+
+// without are those who are there.
+func (m *missing) without(f fleet) fleet {
+	return f.where(func(h *host) bool { return !m.has(h.Name) })
+}
+
+// tell writes down whom the run goes on without.
+func (m *missing) tell(s *story) {
+	for _, name := range m.names() {
+		s.note(journal.TypeWarning, name, "does not answer and is left behind: "+m.why[name].Error())
+	}
+}
+
+// silent tells a host that cannot be reached from one that refuses us, and
+// from trouble of our own.
+func silent(err error) bool {
+	var t *transport.Error
+	var wire *rpc.BrokenError
+	switch {
+	case errors.As(err, &t):
+		return t.Kind == transport.Unreachable || t.Kind == transport.Broken || t.Kind == transport.Gone
+	case errors.As(err, &wire):
+		return true
+	}
+	return errors.Is(err, context.DeadlineExceeded)
+}
+
+// gather connects the fleet and gives those who are there. One host that
+// answers goes alone: a wrong password must not lock the account on all of them.
+func (p *Pipeline) gather(ctx context.Context, f fleet, install bool, m *missing) (fleet, error) {
+	lenient := p.lenient()
+	reach := func(ctx context.Context, h *host) error {
+		err := h.reach(ctx, install)
+		if lenient && ctx.Err() == nil && silent(err) {
+			m.add(h.Name, err)
+			return nil
+		}
+		return err
+	}
+	rest := f
+	for len(rest) > 0 {
+		first := rest[:1]
+		if err := first.each(ctx, reach); err != nil {
+			return nil, reachProblem(err)
+		}
+		if rest = rest[1:]; !m.has(first[0].Name) {
+			break
+		}
+	}
+	if err := rest.each(ctx, reach); err != nil {
+		return nil, reachProblem(err)
+	}
+	there := m.without(f)
+	return there, reachProblem(m.err(len(there)))
+}
