@@ -99,7 +99,7 @@ func behind(h HostView, f FleetView, left bool) string {
 		return fmt.Sprintf("owes the rollback to %s: still runs %s", f.Stable.Version, h.Stable.Version)
 	case h.Stable != f.Stable:
 		return "runs " + h.Stable.Version
-	case left && h.Run.ID == f.Run && h.Run.State == Running:
+	case left && h.Run.ID == f.Run && (h.Run.State == Running || h.Alive):
 		return "owes a rollback: goes back when its lease ends"
 	}
 	return ""
