@@ -88,7 +88,7 @@ func (s *Service) openControl(ctx context.Context) (func(), error) {
 	}
 	c := &control{s: s, slots: make(chan struct{}, maxCallers)}
 	if err := c.listen(s.o.controlDir, pointName(s.o.slot)); err != nil {
-		return nil, fmt.Errorf("open remote control: %w", err)
+		return func() {}, fmt.Errorf("open remote control: %w", err)
 	}
 	c.serving.Go(func() { c.serve(ctx) })
 	return func() {

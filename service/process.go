@@ -38,8 +38,8 @@ func (s *Service) obey(ctx context.Context, signals chan os.Signal, n *notifier)
 				s.reloadNotified(ctx, n)
 				continue
 			}
-			s.Stop(fmt.Errorf("%w by %s", ErrStop, sig))
 			signal.Stop(signals)
+			s.Stop(fmt.Errorf("%w by %s", ErrStop, sig))
 			return
 		case <-ctx.Done():
 			return
