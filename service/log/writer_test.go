@@ -45,7 +45,7 @@ func (d *disk) wake() {
 }
 
 func TestCleanStopLosesNothing(t *testing.T) {
-	const callers, each = 8, 5000
+	const callers, each = 8, 1000
 	var d disk
 	l := open(t, Options{Output: &d, Buffer: 64 << 10, MaxWait: time.Hour})
 	var group sync.WaitGroup
