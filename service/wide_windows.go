@@ -11,7 +11,11 @@ import (
 func missingOnWine(err error) bool {
 	missing := errors.Is(err, windows.ERROR_INVALID_LEVEL) || errors.Is(err, windows.ERROR_CALL_NOT_IMPLEMENTED) ||
 		errors.Is(err, windows.ERROR_INVALID_PARAMETER)
-	return missing && windows.NewLazySystemDLL("ntdll.dll").NewProc("wine_get_version").Find() == nil
+	return missing && onWine()
+}
+
+func onWine() bool {
+	return windows.NewLazySystemDLL("ntdll.dll").NewProc("wine_get_version").Find() == nil
 }
 
 // wide is text without a zero in it, which withDefaults saw to.
