@@ -10,6 +10,9 @@ import (
 	"github.com/go-shipper/shipper/release"
 )
 
+// maxHold is what the router takes.
+const maxHold = 10 * time.Minute
+
 // maxAlpha still wants odds of ten to one before a release is taken back.
 const maxAlpha = 0.1
 
@@ -19,6 +22,12 @@ func (c *checker) rollout() {
 	c.steps("rollout.laterSteps", r.LaterSteps)
 	c.positive("rollout.parkFor", r.ParkFor > 0)
 	c.positive("rollout.maxUnavailable", r.MaxUnavailable.N > 0)
+	if r.Hold > maxHold {
+		c.problem("rollout.hold", "30s is usual", "`rollout.hold`: %v is more than %v", r.Hold, maxHold)
+	}
+	if c.t.Service.Data == "exclusive" && r.Strategy != "recreate" {
+		c.problem("service.data", "write rollout: {strategy: recreate}", "`service.data: exclusive` allows one instance at a time, strategy %s runs two", r.Strategy)
+	}
 	c.positive("rollout.quorum", r.Quorum.N > 0)
 	if _, written := c.at.places["rollout.quorum"]; written && r.Unreachable != UnreachableQuorum {
 		c.problem("rollout.quorum", "write unreachable: quorum", "`rollout.quorum` counts with `unreachable: quorum` only")

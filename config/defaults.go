@@ -45,6 +45,8 @@ const (
 	defaultKeepWarm         = 15 * time.Minute
 	defaultParkFor          = 24 * time.Hour
 	defaultProgressDeadline = 10 * time.Minute
+	defaultHold             = 30 * time.Second
+	defaultData             = "shared"
 	defaultUnreachable      = UnreachableFail
 	defaultQuorum           = 51
 	defaultMinRequests      = 50
@@ -92,7 +94,7 @@ type defaulter interface{ setDefaults() }
 func (s *Service) setDefaults() {
 	s.Mode, s.StopSignal = defaultMode, defaultStopSignal
 	s.StopTimeout, s.StartTimeout = defaultStopTimeout, defaultStartTimeout
-	s.Recovery = defaultRecovery()
+	s.Recovery, s.Data = defaultRecovery(), defaultData
 }
 
 func (b *Build) setDefaults() { b.Package, b.Dist = defaultPackage, defaultDist }
@@ -122,7 +124,7 @@ func (c *Check) setDefaults() {
 func (r *Rollout) setDefaults() {
 	r.Strategy, r.Bake = defaultStrategy, defaultBake
 	r.ProgressDeadline, r.KeepWarm, r.ParkFor = defaultProgressDeadline, defaultKeepWarm, defaultParkFor
-	r.Unreachable = defaultUnreachable
+	r.Unreachable, r.Hold = defaultUnreachable, defaultHold
 	r.MaxUnavailable, r.Quorum = Amount{N: 1}, Amount{N: defaultQuorum, Percent: true}
 }
 

@@ -70,7 +70,7 @@ func lineOf(at string) []int {
 // so instead of guessing at a typing error.
 func later(path string) bool {
 	switch path {
-	case "service.data", "traffic.sticky", "analysis.alpha", "analysis.clientKey",
+	case "traffic.sticky", "analysis.alpha", "analysis.clientKey",
 		"rollback.secrets":
 		return true
 	}

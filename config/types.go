@@ -79,6 +79,7 @@ type Service struct {
 	StopSignal   string            `yaml:"stopSignal" enum:"ctrl-break|ctrl-c|stdin-close|http|kill"`
 	StopURL      string            `yaml:"stopURL"`
 	StartTimeout time.Duration     `yaml:"startTimeout"`
+	Data         string            `yaml:"data" enum:"shared|exclusive"` // whether two instances may have it at a time
 	Ports        Ports             `yaml:"ports"`
 }
 
@@ -215,15 +216,16 @@ type Check struct {
 
 // Rollout says how traffic moves.
 type Rollout struct {
-	Strategy         string        `yaml:"strategy" enum:"canary|blue-green|rolling"`
+	Strategy         string        `yaml:"strategy" enum:"canary|blue-green|rolling|recreate"`
 	Steps            []Step        `yaml:"steps"`
 	LaterSteps       []Step        `yaml:"laterSteps"`     // nil: the last weight below 100 and one analysis
 	Batches          []Batch       `yaml:"batches"`        // Target.Batches tells whom they are; default: one batch of all
 	MaxParallel      Amount        `yaml:"maxParallel"`    // hosts that are pushed to and started at a time; 0: all
-	MaxUnavailable   Amount        `yaml:"maxUnavailable"` // hosts that rolling changes at a time
+	MaxUnavailable   Amount        `yaml:"maxUnavailable"` // hosts that rolling and recreate change at a time
 	FailureBudget    Amount        `yaml:"failureBudget"`  // hosts that may fail and are left behind
 	Unreachable      string        `yaml:"unreachable" enum:"fail|skip|quorum"`
 	Quorum           Amount        `yaml:"quorum"` // hosts that must answer; of unreachable: quorum
+	Hold             time.Duration `yaml:"hold"`   // how long requests wait while recreate changes a host
 	ProgressDeadline time.Duration `yaml:"progressDeadline"`
 	Bake             time.Duration `yaml:"bake"`
 	KeepWarm         time.Duration `yaml:"keepWarm"`

@@ -114,7 +114,10 @@ func (st *state) commit(p rpc.Commit, now time.Time) {
 	}
 	run := st.Run
 	st.Stable, st.Ports, st.Traffic, st.Mend = run.Slot, run.Ports, run.Traffic, true
-	st.Warm = time.Time{}
+	st.Warm, st.Alone = time.Time{}, run.Alone
+	if run.Alone {
+		p.KeepWarm = 0 // it is stopped already
+	}
 	if old != "" {
 		st.Warm = now.Add(max(p.KeepWarm, 0)).Round(0)
 	}

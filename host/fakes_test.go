@@ -72,6 +72,8 @@ type manager struct {
 	deaf     map[string]bool  // programs that never listen
 	starts   []string         // in order
 	stops    []string
+	solo     []string      // services that must not run at the same time
+	together []string      // those that were started all the same
 	blocking chan struct{} // while not nil, starts wait for it
 	lasting  chan struct{} // while not nil, stops of the router wait for it
 }
@@ -116,6 +118,11 @@ func (m *manager) Start(ctx context.Context, name string) error {
 	m.starts = append(m.starts, name)
 	if err := m.failing[name]; err != nil {
 		return err
+	}
+	if slices.Contains(m.solo, name) && slices.ContainsFunc(m.solo, func(other string) bool {
+		return other != name && m.units[other] != nil && m.units[other].status.State == scm.Running
+	}) {
+		m.together = append(m.together, name)
 	}
 	if u.status.State != scm.Running {
 		m.pids++

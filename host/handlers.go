@@ -39,6 +39,7 @@ func (g *Guard) handlers() *rpc.Handlers {
 	rpc.HandleQuiet(h, rpc.MethodRemove, g.remove)
 	rpc.Handle(h, rpc.MethodRouter, g.changeRouter)
 	rpc.Handle(h, rpc.MethodStart, to(g, func(p rpc.Start) string { return p.Service }, (*service).start))
+	rpc.Handle(h, rpc.MethodReplace, to(g, func(p rpc.Start) string { return p.Service }, (*service).replaceStable))
 	rpc.Handle(h, rpc.MethodCheck, to(g, func(p rpc.Check) string { return p.Service }, (*service).check))
 	rpc.Handle(h, rpc.MethodTraffic, to(g, func(p rpc.SetTraffic) string { return p.Service }, (*service).setTraffic))
 	rpc.Handle(h, rpc.MethodHold, to(g, func(p rpc.Hold) string { return p.Service }, (*service).hold))

@@ -38,6 +38,9 @@ func (s *service) recall() error {
 	}
 	lost := s.st.Run.live() && (fresh || s.ses == nil || s.ses.Run != s.st.Run.ID) || s.st.Run.parked() && fresh
 	if !lost && !fresh {
+		if run := s.st.Run; run.alone() && run.Weight == 0 { // nobody serves
+			s.held = holding{run.ID, s.g.now().Add(run.Hold), 0}
+		}
 		return nil
 	}
 	run := s.st.Run
@@ -105,7 +108,12 @@ func (s *service) converge(ctx context.Context) error {
 	s.tell(func() { st, unclean, idleRuns = s.st.clone(), s.unclean, s.idleRuns() })
 	idle := st.Stable.Other()
 	var errs []error
-	if st.Stable != "" {
+	if (st.Alone || st.Run != nil && st.Run.Alone) && !idleRuns && st.Slots[idle].Port != 0 {
+		if err := s.rest(ctx, idle); err != nil {
+			return err // before it has ended nothing may start beside it
+		}
+	}
+	if st.Stable != "" && !st.Run.alone() {
 		if err := s.ensureStable(ctx, st, unclean); err != nil {
 			errs = append(errs, err)
 		}
@@ -198,6 +206,11 @@ func (s *service) settle(ctx context.Context, st state, idle release.Slot) error
 	var recovery []time.Duration
 	for _, ms := range rev.Recovery {
 		recovery = append(recovery, time.Duration(ms)*time.Millisecond)
+	}
+	if st.Alone && st.Slots[idle].Port != 0 { // after a crash in between none starts by itself, rather than both
+		if err := s.retune(ctx, idle, scm.Manual, nil); err != nil {
+			return fmt.Errorf("keep slot %s from starting by itself: %w", idle, err)
+		}
 	}
 	if err := s.retune(ctx, st.Stable, scm.Auto, recovery); err != nil {
 		return fmt.Errorf("make slot %s start by itself: %w", st.Stable, err)

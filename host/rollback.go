@@ -84,7 +84,7 @@ func (s *service) goBack(ctx context.Context, e ending, told func(rpc.Undone)) e
 		return err
 	}
 	port := slotPort(ports, slot)
-	if err := s.warmUp(ctx, target, slot, port); err != nil {
+	if err := s.exchange(ctx, func() error { return s.warmUp(ctx, target, slot, port) }); err != nil {
 		return err
 	}
 	err = s.do(ctx, func() error {

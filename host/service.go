@@ -45,6 +45,7 @@ type service struct {
 	undoing     bool // the lease ran out: nothing of the session counts any more
 	reverting   bool // the run's slot gets no traffic any more, whatever the record says
 	held        holding
+	gap         time.Time // until when requests wait for an instance on the way back
 	leased      time.Time // until when the router may give weight to a canary
 	generation  uint64    // of the route, as last seen
 	unclean     bool      // after a boot, until stable's release is verified

@@ -19,6 +19,10 @@ const (
 
 // start puts a revision into the idle slot and starts it.
 func (s *service) start(ctx context.Context, p rpc.Start) (rpc.Started, error) {
+	return s.starts(ctx, p, false)
+}
+
+func (s *service) starts(ctx context.Context, p rpc.Start, alone bool) (rpc.Started, error) {
 	var reply rpc.Started
 	if err := checkTraffic(p.Traffic, p.Ports); err != nil {
 		return reply, err
@@ -29,7 +33,7 @@ func (s *service) start(ctx context.Context, p rpc.Start) (rpc.Started, error) {
 		if err != nil {
 			return err
 		}
-		reply, err = s.launch(ctx, p, rev)
+		reply, err = s.launch(ctx, p, rev, alone)
 		return err
 	})
 	return reply, err
@@ -76,23 +80,25 @@ func checkTraffic(t rpc.TrafficConfig, p rpc.Ports) error {
 }
 
 // launch does the work of start; as the service's task.
-func (s *service) launch(ctx context.Context, p rpc.Start, rev release.Revision) (rpc.Started, error) {
+func (s *service) launch(ctx context.Context, p rpc.Start, rev release.Revision, alone bool) (rpc.Started, error) {
 	var reply rpc.Started
 	var rec slotRecord
+	var again bool
 	err := s.do(ctx, func() error {
 		reply.First = s.st.Stable == ""
 		reply.Slot = s.st.Stable.Other()
 		reply.Port = slotPort(p.Ports, reply.Slot)
 		rec = s.st.Slots[reply.Slot]
+		again = s.st.Run.ID == p.Run && s.st.Run.running() // asked again
 		return nil
 	})
 	if err != nil {
 		return reply, err
 	}
 	same := rec.Revision == rev.ID() && rec.Port == reply.Port
-	if status, ok, err := s.alive(ctx, reply.Slot, reply.Port); err == nil && ok && same {
+	if status, ok, err := s.alive(ctx, reply.Slot, reply.Port); err == nil && ok && same && (again || !alone) {
 		reply.PID, reply.Already = status.PID, true
-	} else if err := s.replace(ctx, p, rev, &reply); err != nil {
+	} else if err := s.replace(ctx, p, rev, &reply, alone); err != nil {
 		return reply, err
 	}
 	return reply, s.started(ctx, p, rev, reply)
@@ -100,11 +106,11 @@ func (s *service) launch(ctx context.Context, p rpc.Start, rev release.Revision)
 
 // replace stops what the idle slot holds and starts rev there. Whatever
 // fails, nothing of rev is left running.
-func (s *service) replace(ctx context.Context, p rpc.Start, rev release.Revision, reply *rpc.Started) error {
+func (s *service) replace(ctx context.Context, p rpc.Start, rev release.Revision, reply *rpc.Started, alone bool) error {
 	if err := s.g.store.Verify(ctx, s.name, rev.Release); err != nil {
 		return err
 	}
-	if err := s.do(ctx, func() error { return s.claim(p, rev, *reply) }); err != nil {
+	if err := s.do(ctx, func() error { return s.claim(p, rev, *reply, alone) }); err != nil {
 		return err
 	}
 	if err := s.halt(ctx, reply.Slot); err != nil {
@@ -112,6 +118,11 @@ func (s *service) replace(ctx context.Context, p rpc.Start, rev release.Revision
 	}
 	if err := s.equip(ctx, rev, reply.Slot, reply.Port); err != nil {
 		return err
+	}
+	if alone {
+		if err := s.makeRoom(ctx, p); err != nil {
+			return err
+		}
 	}
 	pid, err := s.startSlot(ctx, reply.Slot, reply.Port, p.Timeout)
 	if err != nil {
@@ -123,7 +134,7 @@ func (s *service) replace(ctx context.Context, p rpc.Start, rev release.Revision
 }
 
 // claim records that the slot is being changed, before it is.
-func (s *service) claim(p rpc.Start, rev release.Revision, at rpc.Started) error {
+func (s *service) claim(p rpc.Start, rev release.Revision, at rpc.Started, alone bool) error {
 	if err := s.holds(p.Fenced); err != nil {
 		return err
 	}
@@ -138,6 +149,7 @@ func (s *service) claim(p rpc.Start, rev release.Revision, at rpc.Started) error
 		st.Run.Phase, st.Run.Slot, st.Run.Warm = phaseStarting, at.Slot, false
 		st.Run.Release, st.Run.Revision = rev.Release, rev.ID()
 		st.Run.Ports, st.Run.Traffic = p.Ports, p.Traffic
+		st.Run.Alone, st.Run.Hold = alone, p.Hold
 		if st.Slots == nil {
 			st.Slots = map[release.Slot]slotRecord{}
 		}

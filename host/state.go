@@ -51,6 +51,7 @@ type state struct {
 	Fence       int64                       `json:"fence"`
 	Frozen      string                      `json:"frozen,omitempty"`
 	Trust       attest.Trust                `json:"trust,omitzero"`     // whose releases may start here; no keys: everybody's
+	Alone       bool                        `json:"alone,omitempty"`    // two instances must not live at the same time; committed
 	Firewall    bool                        `json:"firewall,omitempty"` // there may be a rule for the public port
 	// Mend says that Stable moved and its effects (start types, route, roles)
 	// may not have followed yet.
@@ -75,6 +76,8 @@ type runRecord struct {
 	Millis  int64             `json:"millis,omitempty"` // undone
 	Ports   rpc.Ports         `json:"ports"`
 	Traffic rpc.TrafficConfig `json:"traffic"`
+	Alone   bool              `json:"alone,omitempty"` // stable is stopped while the slot runs
+	Hold    time.Duration     `json:"hold,omitempty"`  // how long requests wait in between
 }
 
 // live reports whether the run may still commit, and must be undone otherwise.

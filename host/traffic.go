@@ -38,12 +38,16 @@ func (s *service) route() (router.Route, bool) {
 	if r.Hold = s.holdLeft(); r.Hold > 0 {
 		r.HoldLimit = s.held.limit
 	}
+	r.Hold = max(r.Hold, s.gapLeft())
+	if s.inPlace() {
+		r.Stable = run.Slot
+	}
 	for slot, rec := range s.st.Slots {
 		r.Slots[slot] = fmt.Sprintf("127.0.0.1:%d", rec.Port)
 	}
 	if s.offers(config) && s.ses != nil && !s.undoing && !s.reverting {
 		left := s.deadline.Sub(s.g.now())
-		if left > 0 && run.Slot != s.st.Stable {
+		if left > 0 && run.Slot != r.Stable {
 			// Another run draws others, so that nobody tries each release first.
 			r.Canary, r.Weight, r.Lease, r.Salt = run.Slot, run.Weight, left, run.ID
 		}
@@ -127,6 +131,14 @@ func (s *service) setTraffic(ctx context.Context, p rpc.SetTraffic) (rpc.Traffic
 				return err
 			}
 			_, managed = s.route()
+			if s.st.Run.alone() {
+				if p.Weight != 0 && p.Weight != release.Full {
+					return rpc.Errorf(rpc.CodeConflict, "", "weight %s: stable is stopped, the run's slot has all requests or none", p.Weight)
+				}
+				if p.Weight == release.Full {
+					s.held = holding{}
+				}
+			}
 			return s.change(func(st *state) {
 				st.Run.Weight = p.Weight
 				if st.Run.Phase == phaseStarted {

@@ -101,6 +101,12 @@ func (s *service) revert(ctx context.Context, e ending, told func(rpc.Undone)) e
 	var run runRecord
 	s.tell(func() { s.reverting, run = true, *s.st.Run })
 	defer s.tell(func() { s.reverting = false })
+	if run.Alone {
+		if err := s.standBack(ctx, run); err != nil {
+			s.log.Warn("stable is not back yet", "error", err)
+			defer s.tell(s.again)
+		}
+	}
 	routed := s.backToStable(ctx)
 	var stop bool
 	u := rpc.Undone{Millis: s.g.now().Sub(began).Milliseconds()}
@@ -183,6 +189,9 @@ func (s *service) park(ctx context.Context, p rpc.Park) error {
 		r := s.st.Run
 		if over = s.broken == nil && r.parked() && r.ID == p.Run; over {
 			return errDone
+		}
+		if r.alone() {
+			return rpc.Errorf(rpc.CodeConflict, "abort it", "run %s cannot be parked: its stable instance is stopped", p.Run)
 		}
 		return s.mayShift(p.Fenced)
 	}

@@ -52,8 +52,13 @@ func (d *driver) start(ctx context.Context, h *host) error {
 	}
 	req.Fenced = h.fenced(d.run)
 	var got rpc.Started
+	alone := d.p.alone(&req)
 	err = h.call(ctx, d.patience(), func(c *rpc.Client) (err error) {
-		got, err = c.Start(ctx, req)
+		if alone {
+			got, err = c.Replace(ctx, req)
+		} else {
+			got, err = c.Start(ctx, req)
+		}
 		return err
 	})
 	if err != nil {
@@ -70,6 +75,19 @@ func (d *driver) start(ctx context.Context, h *host) error {
 		Slot: got.Slot, Release: req.Revision.Release, Revision: revision, PID: got.PID, Port: got.Port,
 	})
 	return nil
+}
+
+// alone tells whether stable is to be stopped first, and for how long requests
+// wait then: what is not there by that time goes back.
+func (p *Pipeline) alone(req *rpc.Start) bool {
+	r := p.Target.Rollout
+	if r.Strategy != rollout.Recreate {
+		return false
+	}
+	if req.Hold = r.Hold; r.Hold > 0 && p.Target.Traffic.Router != "none" {
+		req.Timeout = min(req.Timeout, r.Hold)
+	}
+	return true
 }
 
 // smoke runs all checks in order; the first that fails ends it.

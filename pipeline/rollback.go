@@ -114,10 +114,14 @@ func (h *host) end(ctx context.Context, s *story, why string) error {
 // flip is the plan of a way back: start what is cold, smoke, all traffic at
 // once, commit on all hosts.
 func (p *Pipeline) flip(f fleet) rollout.Plan {
-	return rollout.Plan{
+	plan := rollout.Plan{
 		Strategy: rollout.BlueGreen, Batches: [][]string{f.names()},
 		ProgressDeadline: p.Target.Rollout.ProgressDeadline, NoEvidence: true,
 	}
+	if p.Target.Rollout.Strategy == rollout.Recreate {
+		plan.Strategy, plan.MaxUnavailable = rollout.Recreate, len(f)
+	}
+	return plan
 }
 
 func (p *Pipeline) startKept(revision release.Digest, r release.Release) rpc.Start {

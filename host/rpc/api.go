@@ -29,6 +29,7 @@ const (
 	MethodPut            = "store.put"          // Put, then data frames → PutReply
 	MethodInstall        = "release.install"    // Install → none (complete, flushed, verified)
 	MethodStart          = "slot.start"         // Start → Started
+	MethodReplace        = "slot.replace"       // Start → Started (stable is stopped first; leased, undo starts it again)
 	MethodCheck          = "slot.check"         // Check → CheckReply
 	MethodTraffic        = "traffic.set"        // SetTraffic → Traffic
 	MethodHold           = "traffic.hold"       // Hold → Traffic
@@ -176,6 +177,9 @@ type Start struct {
 	// Kept starts a revision that the host still has (rollback): only
 	// Revision.Service and ID are used then.
 	Kept release.Digest `json:"kept,omitempty"`
+	// Hold is for slot.replace: how long requests wait at most, from the stop
+	// of stable until the new slot has their traffic.
+	Hold time.Duration `json:"hold,omitempty"`
 }
 
 // Ports are the fixed loopback ports of the two slots.

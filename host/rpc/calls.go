@@ -75,6 +75,12 @@ func (c *Client) Start(ctx context.Context, p Start) (Started, error) {
 	return call[Started](ctx, c, MethodStart, p)
 }
 
+// Replace is Start for instances that must not live at the same time: stable
+// is stopped first, and started again by an undo or the end of the lease.
+func (c *Client) Replace(ctx context.Context, p Start) (Started, error) {
+	return call[Started](ctx, c, MethodReplace, p)
+}
+
 // Check runs one smoke check against the run's slot.
 func (c *Client) Check(ctx context.Context, p Check) (CheckReply, error) {
 	return call[CheckReply](ctx, c, MethodCheck, p)
