@@ -40,12 +40,15 @@ test: ## all tests, those on the lab included
 	$(GO) test ./rollout/analysis # thousands of simulated hours, too slow with -race
 
 .PHONY: test-integration
-test-integration: ## what takes minutes more: a third-party program released, cosign on what we sign
+test-integration: ## what takes minutes more: a third-party program released, cosign on what we sign, a Consul agent
 	@build/ensure git wine ip
 	@$(MAKE) --no-print-directory helper
 	SHIPPER_INTEGRATION=1 $(GO) test -count=1 -timeout 40m -v ./lab/e2e -run 'ThirdParty'
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
 	PATH=$(CURDIR)/bin:$$PATH $(GO) test -count=1 -v -run Cosign ./packaging
+	@echo "building a Consul agent from build/consul.mod, minutes unless the build cache has it"
+	consul=$$($(TOOLS) -n -modfile=build/consul.mod consul) && PATH=$${consul%/*}:$$PATH SHIPPER_INTEGRATION=1 \
+	  $(GO) test -race -count=1 -v ./service/consul
 
 .PHONY: test-short
 test-short: ## what needs neither Wine nor GoReleaser
