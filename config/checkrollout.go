@@ -164,6 +164,9 @@ func (c *checker) limits() {
 	if l := c.t.Rollback.Lease; l < time.Second || l > 10*time.Minute {
 		c.problem("rollback.lease", "30s is usual", "`rollback.lease`: %v is not between 1s and 10m", l)
 	}
+	if r := c.t.Rollback.Ramp; r > 10*time.Minute {
+		c.problem("rollback.ramp", "10s is usual", "`rollback.ramp`: %v is more than 10m: a rollback that takes so long rescues nobody", r)
+	}
 	c.positive("retention.releases", c.t.Retention.Releases > 0)
 	if len(c.t.Bootstrap.Allow) == 0 {
 		c.problem("bootstrap.allow", "write [tar, powershell]", "`bootstrap.allow` allows no way to a host")

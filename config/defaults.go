@@ -45,6 +45,8 @@ const (
 	defaultKeepWarm         = 15 * time.Minute
 	defaultParkFor          = 24 * time.Hour
 	defaultProgressDeadline = 10 * time.Minute
+	defaultFastTrack        = 24 * time.Hour
+	defaultRamp             = 10 * time.Second
 	defaultHold             = 30 * time.Second
 	defaultData             = "shared"
 	defaultUnreachable      = UnreachableFail
@@ -124,7 +126,7 @@ func (c *Check) setDefaults() {
 func (r *Rollout) setDefaults() {
 	r.Strategy, r.Bake = defaultStrategy, defaultBake
 	r.ProgressDeadline, r.KeepWarm, r.ParkFor = defaultProgressDeadline, defaultKeepWarm, defaultParkFor
-	r.Unreachable, r.Hold = defaultUnreachable, defaultHold
+	r.Unreachable, r.Hold, r.FastTrack = defaultUnreachable, defaultHold, defaultFastTrack
 	r.MaxUnavailable, r.Quorum = Amount{N: 1}, Amount{N: defaultQuorum, Percent: true}
 }
 
@@ -143,7 +145,9 @@ func (e *EvidenceTest) setDefaults() {
 
 func (l *LatencyLimit) setDefaults() { l.Percentile = defaultPercentile }
 
-func (r *Rollback) setDefaults() { r.Auto, r.Scope, r.Lease = true, defaultScope, defaultLease }
+func (r *Rollback) setDefaults() {
+	r.Auto, r.Scope, r.Lease, r.Ramp = true, defaultScope, defaultLease, defaultRamp
+}
 
 func (r *Retention) setDefaults() { r.Releases = defaultReleases }
 

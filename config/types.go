@@ -224,8 +224,9 @@ type Rollout struct {
 	MaxUnavailable   Amount        `yaml:"maxUnavailable"` // hosts that rolling and recreate change at a time
 	FailureBudget    Amount        `yaml:"failureBudget"`  // hosts that may fail and are left behind
 	Unreachable      string        `yaml:"unreachable" enum:"fail|skip|quorum"`
-	Quorum           Amount        `yaml:"quorum"` // hosts that must answer; of unreachable: quorum
-	Hold             time.Duration `yaml:"hold"`   // how long requests wait while recreate changes a host
+	Quorum           Amount        `yaml:"quorum"`    // hosts that must answer; of unreachable: quorum
+	FastTrack        time.Duration `yaml:"fastTrack"` // going back to what was stable so long ago leaves the steps out; 0: never
+	Hold             time.Duration `yaml:"hold"`      // how long requests wait while recreate changes a host
 	ProgressDeadline time.Duration `yaml:"progressDeadline"`
 	Bake             time.Duration `yaml:"bake"`
 	KeepWarm         time.Duration `yaml:"keepWarm"`
@@ -290,6 +291,7 @@ type Rollback struct {
 	Auto  bool          `yaml:"auto"`
 	Scope string        `yaml:"scope" enum:"fleet|batch|host"`
 	Lease time.Duration `yaml:"lease"`
+	Ramp  time.Duration `yaml:"ramp"` // for how long a release that was stopped gets its traffic in steps
 }
 
 // Retention says what a host keeps.

@@ -149,6 +149,7 @@ func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Resul
 	}
 	steps := plan(d.p.Target, first)
 	steps.Batches, steps.Spare = only(steps.Batches, d.f.names()), d.m.spare(len(d.f))
+	d.fastTrack(&steps, now)
 	engine, err := rollout.New(steps)
 	if err != nil {
 		return res, planProblem(err)

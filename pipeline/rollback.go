@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/journal"
@@ -78,7 +79,8 @@ func (p *Pipeline) goBack(ctx context.Context, f fleet, l *lease, s *story, d ro
 		m := d.Moves[h.Name]
 		return p.startKept(m.Revision, m.Release), nil
 	}
-	flip := p.flip(moving)
+	cold := moving.where(func(h *host) bool { return d.Moves[h.Name].Move == rollout.StartCold })
+	flip := p.flip(moving, cold)
 	flip.Spare = m.spare(len(m.without(p.fleet())))
 	engine, err := rollout.New(flip)
 	if err != nil {
@@ -113,15 +115,39 @@ func (h *host) end(ctx context.Context, s *story, why string) error {
 
 // flip is the plan of a way back: start what is cold, smoke, all traffic at
 // once, commit on all hosts.
-func (p *Pipeline) flip(f fleet) rollout.Plan {
+// What has to be started anew is not flooded: it gets its requests in steps,
+// after the others have all of theirs.
+func (p *Pipeline) flip(f, cold fleet) rollout.Plan {
 	plan := rollout.Plan{
 		Strategy: rollout.BlueGreen, Batches: [][]string{f.names()},
 		ProgressDeadline: p.Target.Rollout.ProgressDeadline, NoEvidence: true,
 	}
 	if p.Target.Rollout.Strategy == rollout.Recreate {
 		plan.Strategy, plan.MaxUnavailable = rollout.Recreate, len(f)
+		return plan
+	}
+	if ramp := p.ramp(); len(ramp) > 0 && len(cold) > 0 {
+		plan.Strategy, plan.Batches, plan.Steps, plan.LaterSteps = rollout.Canary, [][]string{cold.names()}, ramp, ramp
+		if warm := f.where(func(h *host) bool { return cold.byName(h.Name) == nil }); len(warm) > 0 {
+			plan.Batches, plan.Steps = [][]string{warm.names(), cold.names()}, nil
+		}
 	}
 	return plan
+}
+
+// ramp is the way of a cold release to 100 %.
+func (p *Pipeline) ramp() []rollout.Step {
+	all := p.Target.Rollback.Ramp
+	if all == 0 || p.Target.Traffic.Router == "none" {
+		return nil
+	}
+	weights := []release.Weight{1000, 2500, 5000}
+	var out []rollout.Step
+	for _, w := range weights {
+		pause := max(all/time.Duration(len(weights)), 1) // 0 would wait for a person
+		out = append(out, rollout.Step{SetWeight: &w}, rollout.Step{Pause: &pause})
+	}
+	return out
 }
 
 func (p *Pipeline) startKept(revision release.Digest, r release.Release) rpc.Start {
@@ -229,7 +255,7 @@ func (p *Pipeline) leftOver(ctx context.Context, f fleet, hosts []HostStatus, no
 	}
 	step, err := p.parkedAt(ctx, r.hosts[0], now.Run, &r)
 	if err != nil || now.State == rollout.Split {
-		r.run, r.seq, r.plan = newRun(p.Now()), 0, p.flip(r.hosts)
+		r.run, r.seq, r.plan = newRun(p.Now()), 0, p.flip(r.hosts, nil)
 		return r, err
 	}
 	first := map[string]bool{}

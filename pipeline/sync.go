@@ -161,7 +161,7 @@ func (c *catchUp) run(ctx context.Context, late fleet, l *lease, res Result) (Re
 			return res, stopped(ctx, err)
 		}
 	}
-	plan := c.p.flip(late)
+	plan := c.p.flip(late, late)
 	plan.MaxUnavailable = c.p.Target.Rollout.MaxUnavailable.Of(len(c.p.Target.Hosts))
 	plan.MaxParallel, plan.Budget = c.p.Target.Rollout.MaxParallel.Of(len(c.p.Target.Hosts)), len(late)-1
 	engine, err := rollout.New(plan)
