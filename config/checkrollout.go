@@ -92,7 +92,7 @@ func (c *checker) analysis() {
 	for i, s := range a.Signals {
 		at := fmt.Sprintf("analysis.signals[%d]", i)
 		if s.kinds() != 1 {
-			c.problem(at, "write {evidence: {}}, {errors: {above: 0.01}} or {latency: {max: 500ms}}", "`%s`: a signal has exactly one of evidence, errors, latency", at)
+			c.problem(at, "write {evidence: {}}, {errors: {above: 0.01}} or {latency: {max: 500ms}}", "`%s`: a signal has exactly one of evidence, errors, latency, prometheus, web, exec", at)
 			continue
 		}
 		if names[s.Name] {
@@ -109,6 +109,16 @@ func (c *checker) signal(at string, s Signal) {
 	}
 	if s.FailureLimit < 0 {
 		c.problem(at+".failureLimit", "0 tolerates no failed measurement", "`%s.failureLimit` must not be negative", at)
+	}
+	for key, limit := range map[string]*int{"inconclusiveLimit": s.InconclusiveLimit, "consecutiveErrorLimit": s.ConsecutiveErrorLimit} {
+		if limit != nil && *limit < 0 {
+			c.problem(at+"."+key, "leave it out to tolerate any number", "`%s.%s` must not be negative", at, key)
+		}
+	}
+	if s.Asks() {
+		c.source(at, s)
+	} else if s.Success != "" || s.Failure != "" || s.Count != 0 {
+		c.problem(at, "remove success, failure and count", "`%s`: conditions and count are for prometheus, web and exec", at)
 	}
 	c.positive(at+".minRequests", s.MinRequests > 0 || s.MinRequests == c.t.Analysis.MinRequests)
 	if e := s.Evidence; e != nil {
@@ -137,7 +147,7 @@ func (c *checker) signal(at string, s Signal) {
 // kinds counts what the signal is; it should be one.
 func (s Signal) kinds() int {
 	n := 0
-	for _, is := range []bool{s.Evidence != nil, s.Errors != nil, s.Latency != nil} {
+	for _, is := range []bool{s.Evidence != nil, s.Errors != nil, s.Latency != nil, s.Prometheus != nil, s.Web != nil, s.Exec != nil} {
 		if is {
 			n++
 		}

@@ -272,7 +272,14 @@ func (t *Target) completeSignals() {
 			s.Name = "errors"
 		case s.Latency != nil:
 			s.Name = "latency"
+		case s.Prometheus != nil:
+			s.Name = "prometheus"
+		case s.Web != nil:
+			s.Name = "web"
+		case s.Exec != nil:
+			s.Name = "exec"
 		}
+		s.completeSources()
 		if s.MinRequests == 0 {
 			s.MinRequests = a.MinRequests
 		}
@@ -298,6 +305,7 @@ func (t *Target) absolute() {
 	for i := range t.Bootstrap.Helper.Files {
 		t.Bootstrap.Helper.Files[i].Path = join(dir, t.Bootstrap.Helper.Files[i].Path)
 	}
+	t.absoluteSources(dir)
 	t.absoluteSign(dir)
 	for name, ref := range t.Service.Secrets {
 		t.Service.Secrets[name] = absoluteRef(dir, ref)

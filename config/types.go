@@ -251,17 +251,26 @@ type Analysis struct {
 	OnInsufficientData string        `yaml:"onInsufficientData" enum:"pause|extend|fail|promoteWithoutEvidence"`
 }
 
-// Signal judges the canary by the router's counters: exactly one of Evidence,
-// and of the limits Errors and Latency.
+// Signal judges the canary: exactly one of Evidence and the limits Errors and
+// Latency, which take the routers' counters, and of what is asked outside.
 type Signal struct {
-	Name         string        `yaml:"name"` // default: evidence, errors or latency
+	Name         string        `yaml:"name"` // default: what it is
 	Evidence     *EvidenceTest `yaml:"evidence"`
 	Errors       *ErrorLimit   `yaml:"errors"`
 	Latency      *LatencyLimit `yaml:"latency"`
+	Prometheus   *Prometheus   `yaml:"prometheus"`
+	Web          *WebQuestion  `yaml:"web"`
+	Exec         *Program      `yaml:"exec"`
+	Success      string        `yaml:"success"` // a condition, of what is asked outside
+	Failure      string        `yaml:"failure"` // another; what is neither is inconclusive
 	Interval     time.Duration `yaml:"interval"`
+	Count        int           `yaml:"count"`        // measurements of a step; 0: as long as it lasts
 	FailureLimit int           `yaml:"failureLimit"` // failed measurements tolerated
 	MinRequests  int64         `yaml:"minRequests"`  // default: that of analysis
 	DryRun       bool          `yaml:"dryRun"`
+
+	InconclusiveLimit     *int `yaml:"inconclusiveLimit"`     // inconclusive measurements tolerated; nil: any number
+	ConsecutiveErrorLimit *int `yaml:"consecutiveErrorLimit"` // errors in a row tolerated; nil: any number
 }
 
 // EvidenceTest compares the canary's errors and latency with stable's at the

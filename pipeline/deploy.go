@@ -32,6 +32,9 @@ func (p *Pipeline) Deploy(ctx context.Context, req DeployRequest) (Result, error
 	if d.secrets, err = p.secrets(); err != nil {
 		return res, err
 	}
+	if d.questions, err = p.questions(b.Release()); err != nil {
+		return res, err
+	}
 	if err := d.render(); err != nil {
 		return res, err
 	}
@@ -73,7 +76,8 @@ type deployment struct {
 	m         *missing // the others
 	secrets   map[string]string
 	revisions map[string]release.Revision // by architecture
-	early     []rollout.Asked             // what others asked for during the push
+	questions map[string]question
+	early     []rollout.Asked // what others asked for during the push
 }
 
 func planProblem(err error) error {
@@ -154,7 +158,7 @@ func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Resul
 	if err != nil {
 		return res, planProblem(err)
 	}
-	dr := newDriver(d.p, d.f, l, task{start: d.start, missing: d.m.names()}, d.s, engine)
+	dr := newDriver(d.p, d.f, l, task{start: d.start, questions: d.questions, missing: d.m.names()}, d.s, engine)
 	dr.early = d.early
 	res, err = dr.result(dr.drive(ctx), res)
 	if res.State == rollout.Promoted {

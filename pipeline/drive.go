@@ -25,9 +25,10 @@ const (
 // task is what the driver does on a host: the parts of a run that differ
 // between a deploy and a rollback.
 type task struct {
-	start   func(h *host) (rpc.Start, error)
-	rejects func(h *host) bool // commit marks the revision that was stable as bad; nil: never
-	missing []string           // hosts that the run goes on without
+	start     func(h *host) (rpc.Start, error)
+	rejects   func(h *host) bool // commit marks the revision that was stable as bad; nil: never
+	missing   []string           // hosts that the run goes on without
+	questions map[string]question
 }
 
 // driver executes the engine's commands and feeds it events. One goroutine
@@ -129,6 +130,8 @@ func (d *driver) step(ctx context.Context, ev rollout.Event) {
 			d.startWatch(ctx, c.Host)
 		case rollout.Unwatch:
 			d.stopWatch(c.Host)
+		case rollout.Measure:
+			d.work.Go(func() { d.measure(ctx, c) })
 		case rollout.Wake: // ticks come often enough
 		default:
 			d.hosts[c.Host].add(ctx, c)

@@ -62,6 +62,7 @@ func signals(a config.Analysis) []rollout.Signal {
 		r := rollout.Signal{
 			Name: s.Name, Interval: s.Interval, FailureLimit: s.FailureLimit,
 			MinRequests: s.MinRequests, DryRun: s.DryRun,
+			InconclusiveLimit: s.InconclusiveLimit, ErrorLimit: s.ConsecutiveErrorLimit,
 		}
 		switch {
 		case s.Evidence != nil:
@@ -72,6 +73,8 @@ func signals(a config.Analysis) []rollout.Signal {
 		case s.Latency != nil:
 			r.Kind, r.Percentile = "latency", s.Latency.Percentile
 			r.MaxLatency, r.MaxFactor = s.Latency.Max, s.Latency.Factor
+		case s.Asks():
+			r.Kind, r.Success, r.Failure, r.Count = "asked", s.Success, s.Failure, s.Count
 		}
 		out = append(out, r)
 	}

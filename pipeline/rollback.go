@@ -209,6 +209,10 @@ func (p *Pipeline) Resume(ctx context.Context, kind string) (Result, error) {
 	if err != nil {
 		return Result{State: rollout.Failed, Release: now.Stable}, err
 	}
+	questions, err := p.questions(left.release)
+	if err != nil {
+		return Result{State: rollout.Failed, Release: left.release}, err
+	}
 	s := newStory(left.run, p.Now, p.Emit)
 	s.seq = left.seq
 	res := Result{State: rollout.Failed, Run: left.run, Release: left.release}
@@ -217,7 +221,7 @@ func (p *Pipeline) Resume(ctx context.Context, kind string) (Result, error) {
 		if err != nil {
 			return res, problem.Wrap(problem.Failed, err, "plan the rest of the run", "`shipper abort` ends it")
 		}
-		dr := newDriver(p, left.hosts, l, task{start: left.start}, s, engine)
+		dr := newDriver(p, left.hosts, l, task{start: left.start, questions: questions}, s, engine)
 		if left.step > 0 && kind != "resume" {
 			dr.ask = kind
 		}

@@ -150,6 +150,9 @@ func (e *Engine) judgeNow() {
 	if e.phase != forward || !e.judging || e.frozen != nil {
 		return
 	}
+	for _, q := range e.judge.Ask(e.now) {
+		e.out = append(e.out, Command{Verb: Measure, Signal: q.Signal, Seq: q.Number})
+	}
 	v := e.judge.Verdict(e.now)
 	e.verdict = v
 	for _, m := range v.Measured {
@@ -171,14 +174,14 @@ func (e *Engine) gate() bool {
 		e.pass(Successful, e.verdict.Why, fmt.Sprintf("%d canary requests", e.verdict.Requests))
 		return true
 	}
-	if e.now.Sub(e.entered) < e.plan.SettleTime {
+	if e.now.Sub(e.entered) < e.plan.SettleTime && !e.verdict.Over {
 		return false
 	}
 	return e.insufficient()
 }
 
 func (e *Engine) insufficient() bool {
-	why := fmt.Sprintf("not enough evidence after %s: %s", brief(e.plan.SettleTime), e.verdict.Why)
+	why := fmt.Sprintf("not enough evidence after %s: %s", brief(e.now.Sub(e.entered).Round(time.Second)), e.verdict.Why)
 	switch e.plan.OnInsufficient {
 	case OnInsufficientPromote:
 		e.blind = true

@@ -51,6 +51,7 @@ func (e *Engine) resume(by string) {
 		e.held = false
 	case e.starved:
 		e.starved, e.entered = false, e.now
+		e.judge.Again()
 		e.wake(e.now.Add(e.plan.SettleTime))
 	case e.paused():
 		e.warn("resume by " + by + ": the run waits for promote or abort: " + e.pauseReason())

@@ -148,6 +148,8 @@ func (e *Engine) handle(ev Event) {
 		e.done(ev)
 	case Counted:
 		e.counted(ev)
+	case Measured:
+		e.judge.Answer(analysis.Question{Signal: ev.Signal, Number: ev.Seq}, ev.Value, ev.Err)
 	case HostLost:
 		e.lose(ev)
 	case Asked:

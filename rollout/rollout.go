@@ -80,6 +80,7 @@ type (
 	Counts   = analysis.Counts
 	Instance = analysis.Instance
 	Arm      = analysis.Arm
+	Value    = analysis.Value
 )
 
 // Outcomes.
@@ -149,6 +150,13 @@ type (
 		Canary, Stable Counts
 		Live           Instance // the canary's
 	}
+	// Measured answers a Measure command: the value, or why there is none.
+	Measured struct {
+		Signal string
+		Seq    int // of the command
+		Value  Value
+		Err    error
+	}
 	// HostLost says that a host cannot be reached any more, or that its
 	// session was refused.
 	HostLost struct {
@@ -167,6 +175,7 @@ type (
 func (Begin) event()       {}
 func (Done) event()        {}
 func (Counted) event()     {}
+func (Measured) event()    {}
 func (HostLost) event()    {}
 func (Asked) event()       {}
 func (Tick) event()        {}
@@ -195,6 +204,7 @@ const (
 	Park    Verb = "park"    // Host keeps the new slot running at weight 0 and frees the lock
 	Watch   Verb = "watch"   // feed Counted events of Host from now on
 	Unwatch Verb = "unwatch" // Host went back or was parked: no more Counted
+	Measure Verb = "measure" // ask the source of Signal, which no host is; answered by Measured
 	Wake    Verb = "wake"    // send a Tick at At
 	Note    Verb = "note"    // write Note into the journal
 	Finish  Verb = "finish"  // the run is over: State, Why; nothing else follows
@@ -207,6 +217,7 @@ type Command struct {
 	Verb   Verb
 	Seq    int
 	Host   string
+	Signal string
 	Weight release.Weight
 	State  State
 	Why    string

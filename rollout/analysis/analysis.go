@@ -20,11 +20,13 @@ const (
 )
 
 // Kinds of signals. Errors and Latency are thresholds; Evidence compares the
-// two arms and needs none.
+// two arms and needs none. Asked gets its values from outside and judges them
+// by conditions.
 const (
 	Errors   = "errors"
 	Latency  = "latency"
 	Evidence = "evidence"
+	Asked    = "asked"
 )
 
 // DefaultMinRequests of the canary are needed before a signal can pass or fail.
@@ -47,8 +49,13 @@ type Signal struct {
 	MaxFactor    float64       // latency: canary ≤ stable × this, 0: none
 	Interval     time.Duration // between measurements; 0: every look
 	FailureLimit int           // failed measurements tolerated; of no meaning to evidence
-	MinRequests  int64         // of the canary; 0: the plan's, else DefaultMinRequests
-	DryRun       bool          // measured and noted, decides nothing
+	// InconclusiveLimit and ErrorLimit (in a row) are how many such measurements
+	// are tolerated before waiting ends; nil: any number.
+	InconclusiveLimit, ErrorLimit *int
+	Count                         int    // asked: measurements after which it is content; 0: it never ends
+	Success, Failure              string // asked: conditions, one of them at least
+	MinRequests                   int64  // of the canary; 0: the plan's, else DefaultMinRequests
+	DryRun                        bool   // measured and noted, decides nothing
 }
 
 // Counts are totals of one slot since the look's epoch; the judge takes
@@ -108,6 +115,7 @@ type Verdict struct {
 	Outcome  Outcome
 	Signal   string // the one that decided
 	Why      string
+	Over     bool          // not conclusive, and more than a limit tolerates: waiting is of no use
 	Requests int64         // of the canary, in the window
 	Measured []Measurement // those that this call took
 }

@@ -29,16 +29,24 @@ type Judge struct {
 	whole   window // since Begin
 	streak  streak
 	failed  *Verdict // stays until Begin
+
+	questions int           // asked so far
+	answers   []Measurement // since the last verdict
 }
 
 // gauge is a signal with its measurements since Begin.
 type gauge struct {
 	Signal
-	evidence *evidence // of that kind, else nil
-	recent   window
-	last     time.Time
-	failures int
-	latest   Measurement
+	success, failure condition
+	evidence         *evidence // of that kind, else nil
+	recent           window
+	last             time.Time
+	latest           Measurement
+	taken            int // measurements
+	failures         int
+	unsure           int // inconclusive ones
+	missing          int // errors in a row
+	question         int // asked and not answered; 0: none
 }
 
 // NewJudge judges hosts by signals; minRequests holds for signals without
@@ -54,6 +62,8 @@ func NewJudge(signals []Signal, minRequests int64, hosts []string) *Judge {
 			s.MinRequests = DefaultMinRequests
 		}
 		g := &gauge{Signal: s}
+		g.success, _ = parseCondition(s.Success) // Validate tells
+		g.failure, _ = parseCondition(s.Failure)
 		if s.Kind == Evidence {
 			g.evidence = newEvidence(s)
 		}
@@ -86,9 +96,9 @@ func (j *Judge) Forget(now time.Time, w release.Weight) {
 // Begin starts a step at a weight: it needs a proof of its own. Evidence
 // against the release stays.
 func (j *Judge) Begin(now time.Time, w release.Weight) {
-	j.whole, j.streak, j.failed = window{}, streak{}, nil
+	j.whole, j.streak, j.failed, j.answers = window{}, streak{}, nil, nil
 	for _, g := range j.signals {
-		*g = gauge{Signal: g.Signal, evidence: g.evidence, last: now}
+		*g = gauge{Signal: g.Signal, success: g.success, failure: g.failure, evidence: g.evidence, last: now}
 		if g.evidence != nil {
 			g.evidence.begin(w)
 		}
@@ -134,8 +144,9 @@ func (j *Judge) measure(now time.Time) Verdict {
 		return v
 	}
 	stale := j.stale(now)
+	v.Measured, j.answers = j.answers, nil
 	for _, g := range j.signals {
-		if g.due(now) {
+		if g.Kind != Asked && g.due(now) {
 			v.Measured = append(v.Measured, g.measure(now, &j.whole, stale))
 		}
 	}
@@ -155,6 +166,14 @@ func (j *Judge) sum(v *Verdict) {
 		if r := slices.Index([]Outcome{Successful, Inconclusive, Errored, Failed}, outcome); r > rank {
 			rank, v.Outcome, v.Signal, v.Why = r, outcome, g.Name, why
 		}
+		v.Over = v.Over || g.over() != ""
+	}
+}
+
+// Again gives every signal its limits anew: a person wants it to go on waiting.
+func (j *Judge) Again() {
+	for _, g := range j.signals {
+		g.unsure, g.missing = 0, 0
 	}
 }
 
@@ -189,23 +208,62 @@ func (g *gauge) measure(now time.Time, whole *window, stale string) Measurement 
 	if stale != "" && m.Outcome != Failed {
 		m.Outcome, m.Why = Errored, stale
 	}
-	if m.Outcome == Failed {
-		g.failures++
-	}
-	g.last, g.latest = now, m
+	g.last = now
+	g.note(m)
 	return m
+}
+
+// note counts a measurement by its outcome.
+func (g *gauge) note(m Measurement) {
+	g.latest = m
+	g.taken++
+	switch m.Outcome {
+	case Failed:
+		g.failures++
+	case Inconclusive:
+		g.unsure++
+	}
+	if g.missing++; m.Outcome != Errored {
+		g.missing = 0
+	}
+}
+
+// over says which limit forbids to wait any longer, if one does.
+func (g *gauge) over() string {
+	switch {
+	case g.InconclusiveLimit != nil && g.unsure > *g.InconclusiveLimit:
+		return fmt.Sprintf(" (inconclusive measurement %d, %d tolerated)", g.unsure, *g.InconclusiveLimit)
+	case g.ErrorLimit != nil && g.missing > *g.ErrorLimit:
+		return fmt.Sprintf(" (error %d in a row, %d tolerated)", g.missing, *g.ErrorLimit)
+	}
+	return ""
 }
 
 // stand is what the signal says now: failed measurements within the limit
 // prove nothing in either direction.
 func (g *gauge) stand() (Outcome, string) {
+	over := g.over()
 	switch {
 	case g.latest.Outcome == "":
 		return Inconclusive, g.Name + " is not measured yet"
 	case g.failures > g.FailureLimit, g.latest.Outcome == Failed && g.evidence != nil:
-		return Failed, g.latest.Why
+		return Failed, g.latest.Why + g.tolerated()
+	case over != "" && g.latest.Outcome == Errored:
+		return Errored, g.latest.Why + over
+	case over != "":
+		return Inconclusive, g.latest.Why + over
 	case g.latest.Outcome == Failed:
 		return Inconclusive, fmt.Sprintf("%s (failed measurement %d, %d tolerated)", g.latest.Why, g.failures, g.FailureLimit)
+	case g.latest.Outcome == Successful && g.taken < g.Count:
+		return Inconclusive, fmt.Sprintf("%s (measurement %d of %d)", g.latest.Why, g.taken, g.Count)
 	}
 	return g.latest.Outcome, g.latest.Why
+}
+
+// tolerated explains a failure for which one bad value was not enough.
+func (g *gauge) tolerated() string {
+	if g.Kind != Asked || g.FailureLimit == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (failed measurement %d, %d tolerated)", g.failures, g.FailureLimit)
 }

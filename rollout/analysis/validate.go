@@ -15,8 +15,10 @@ func (s Signal) Validate() error {
 		err = s.validateLatency()
 	case Evidence:
 		err = s.validateEvidence()
+	case Asked:
+		err = s.validateAsked()
 	default:
-		err = fmt.Errorf("kind %q: want %s, %s or %s", s.Kind, Errors, Latency, Evidence)
+		err = fmt.Errorf("kind %q: want %s, %s, %s or %s", s.Kind, Errors, Latency, Evidence, Asked)
 	}
 	if err == nil && (s.Interval < 0 || s.FailureLimit < 0 || s.MinRequests < 0) {
 		err = errors.New("interval, failure limit and minimum of requests must not be negative")
@@ -50,6 +52,20 @@ func (s Signal) validateEvidence() error {
 		return fmt.Errorf("alpha %v and error limit %v: want between 0 and 1", s.Alpha, s.MaxRatio)
 	case !(s.Margin >= 0 && s.Margin <= 100) || !(s.Tolerance >= 0 && s.Tolerance <= 100):
 		return fmt.Errorf("margin %v and tolerance %v: want 0 to 100", s.Margin, s.Tolerance)
+	}
+	return nil
+}
+
+func (s Signal) validateAsked() error {
+	success, wrong := parseCondition(s.Success)
+	failure, alsoWrong := parseCondition(s.Failure)
+	switch err := errors.Join(wrong, alsoWrong); {
+	case err != nil:
+		return err
+	case !success.isSet() && !failure.isSet():
+		return errors.New("want a condition for success or for failure")
+	case s.Count < 0:
+		return errors.New("count must not be negative")
 	}
 	return nil
 }

@@ -28,6 +28,7 @@ type job struct {
 func measureAll(ctx context.Context, dir string, o options) ([]*result, error) {
 	flip := &result{incident: incident{name: "flip", fails: 1, weight: 5000, rate: 500}}
 	dead := &result{incident: incident{name: "dead", fails: 1, weight: 500, rate: 100}}
+	flagger := &result{incident: incident{name: "five percent", fails: 0.05, weight: 500, rate: 100, judged: likeFlagger}}
 	five := &result{incident: incident{name: "five percent", fails: 0.05, weight: 500, rate: 100}}
 	fleets, err := newFleets(ctx, dir, o)
 	defer func() {
@@ -39,9 +40,9 @@ func measureAll(ctx context.Context, dir string, o options) ([]*result, error) {
 		return nil, err
 	}
 	err = errors.Join(
-		inParallel(ctx, fleets, o, jobs(o.rounds, dead, five)),
+		inParallel(ctx, fleets, o, append(jobs(o.flagger, flagger), jobs(o.rounds, dead, five)...)),
 		inParallel(ctx, fleets[:1], o, jobs(o.rounds, flip)))
-	return []*result{flip, dead, five}, err
+	return []*result{flip, dead, five, flagger}, err
 }
 
 func jobs(rounds int, results ...*result) (all []job) {

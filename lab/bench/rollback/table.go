@@ -60,19 +60,22 @@ func (r *result) lost() (n int) {
 
 // printResult writes the last line, for other programs.
 func printResult(w io.Writer, results []*result) error {
-	by, lost := map[string]*result{}, 0
+	lost := 0
 	for _, r := range results {
-		by[r.name] = r
 		lost += r.lost()
 	}
-	flips, dead, five := by["flip"], by["dead"], by["five percent"]
+	flips, dead, five, flagger := results[0], results[1], results[2], results[3]
 	return json.NewEncoder(w).Encode(map[string]any{
-		"flip_ms_p95":         seconds(flips.p95(flip)).Milliseconds(),
-		"dead_detect_s":       round(dead.p95(gone)),
-		"dead_runs":           len(dead.outcomes),
-		"five_percent_mean_s": round(five.mean(gone)),
-		"five_percent_runs":   len(five.outcomes),
-		"failed_requests":     lost,
+		"flip_ms_p95":                    seconds(flips.p95(flip)).Milliseconds(),
+		"dead_detect_s":                  round(dead.p95(gone)),
+		"dead_runs":                      len(dead.outcomes),
+		"five_percent_mean_s":            round(five.mean(gone)),
+		"five_percent_runs":              len(five.outcomes),
+		"flagger_style_s":                round(flagger.mean(gone)),
+		"flagger_style_runs":             len(flagger.outcomes),
+		"failed_requests":                lost,
+		"failed_by_canary":               round(five.mean(failures)),
+		"failed_by_canary_flagger_style": round(flagger.mean(failures)),
 	})
 }
 
