@@ -36,9 +36,12 @@ func (p *Project) yaml(c Config) string {
 	b.WriteString("build: {goreleaser: none}\n")
 	fmt.Fprintf(&b, "traffic: {listen: %q, drainTimeout: 5s%s}\n", cmp.Or(c.Listen, fmt.Sprintf("0.0.0.0:%d", p.o.Port)), c.Traffic)
 	b.WriteString("checks:\n  - {http: /healthz, interval: 100ms, timeout: 2s, successes: 3, deadline: 15s}\n")
-	fmt.Fprintf(&b, "rollout:\n  strategy: canary\n  steps: %s\n  bake: %s\n  keepWarm: %s\n",
-		cmp.Or(c.Steps, "[{setWeight: 5}, {analysis: {}}, {setWeight: 50}, {analysis: {}}]"),
-		cmp.Or(c.Bake, "3s"), cmp.Or(c.KeepWarm, "10m"))
+	fmt.Fprintf(&b, "rollout:\n  bake: %s\n  keepWarm: %s\n%s", cmp.Or(c.Bake, "3s"), cmp.Or(c.KeepWarm, "10m"), c.Rollout)
+	if c.Strategy != "" {
+		fmt.Fprintf(&b, "  strategy: %s\n", c.Strategy)
+	} else {
+		fmt.Fprintf(&b, "  steps: %s\n", cmp.Or(c.Steps, "[{setWeight: 5}, {analysis: {}}, {setWeight: 50}, {analysis: {}}]"))
+	}
 	if c.Batches != "" {
 		fmt.Fprintf(&b, "  batches: %s\n", c.Batches)
 	}
@@ -49,7 +52,11 @@ func (p *Project) yaml(c Config) string {
 	b.WriteString(c.Extra)
 	b.WriteString("environments:\n  lab:\n    hosts:\n")
 	for _, h := range p.o.Hosts {
-		fmt.Fprintf(&b, "      - {name: %s, address: %s}\n", h.Name, h.Address)
+		port := ""
+		if h.Name == c.Away {
+			port = ", port: 1"
+		}
+		fmt.Fprintf(&b, "      - {name: %s, address: %s%s}\n", h.Name, h.Address, port)
 	}
 	fmt.Fprintf(&b, "    transport:\n%s", cmp.Or(c.Transport, p.ntlm()))
 	return b.String()

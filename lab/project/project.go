@@ -31,7 +31,10 @@ type Options struct {
 // defaults that suit a lab.
 type Config struct {
 	Mode      string // native | console
+	Strategy  string // default canary; the others have no steps
 	Steps     string // YAML flow list
+	Rollout   string // further lines of rollout, indented by two spaces
+	Away      string // a host that cannot be reached for now
 	Bake      string
 	Lease     string
 	KeepWarm  string
