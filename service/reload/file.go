@@ -29,7 +29,10 @@ type Options[T any] struct {
 	// Poll is how often the file is read even if the system told of no change,
 	// as it does on network drives. 0 is 30 s.
 	Poll time.Duration
-	// MaxBytes bounds the file; 0 is 1 MiB.
+	// Also are files that belong to it, which Decode reads itself: a change of
+	// one of them is a change of the configuration.
+	Also []string
+	// MaxBytes bounds each file; 0 is 1 MiB.
 	MaxBytes int64
 }
 
@@ -192,7 +195,7 @@ func (f *File[T]) read() (next T, err error) {
 		f.seen = sha256.Sum256([]byte(err.Error())) // so that it is told once
 		return next, err
 	}
-	f.seen = sha256.Sum256(b)
+	f.seen = f.digest(b)
 	if next, err = f.o.Decode(b); err != nil {
 		return next, fmt.Errorf("read %s: %w", f.path, err)
 	}
@@ -200,6 +203,21 @@ func (f *File[T]) read() (next T, err error) {
 		return next, fmt.Errorf("validate %s: %w", f.path, err)
 	}
 	return next, nil
+}
+
+// digest of the file and those that belong to it.
+func (f *File[T]) digest(b []byte) [sha256.Size]byte {
+	sums := sha256.Sum256(b)
+	all := sums[:]
+	for _, path := range f.o.Also {
+		other, err := readBounded(path, f.o.MaxBytes)
+		if err != nil {
+			other = []byte(err.Error())
+		}
+		sum := sha256.Sum256(other)
+		all = append(all, sum[:]...)
+	}
+	return sha256.Sum256(all)
 }
 
 func readBounded(path string, limit int64) ([]byte, error) {

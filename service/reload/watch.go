@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,33 +58,42 @@ func (f *File[T]) watcher() (*fsnotify.Watcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch %s: %w", f.path, err)
 	}
-	if err := w.Add(filepath.Dir(f.path)); err != nil {
+	if err := f.addFolders(w); err != nil {
 		return nil, errors.Join(fmt.Errorf("watch %s: %w", f.path, err), w.Close())
 	}
 	return w, nil
+}
+
+func (f *File[T]) files() []string { return append([]string{f.path}, f.o.Also...) }
+
+func (f *File[T]) addFolders(w *fsnotify.Watcher) (err error) {
+	for _, path := range f.files() {
+		err = errors.Join(err, w.Add(filepath.Dir(path)))
+	}
+	return err
 }
 
 func (f *File[T]) follow(ctx context.Context, w *fsnotify.Watcher) {
 	changes := make(chan struct{}, 1)
 	go f.sift(w, changes)
 	settle(ctx, changes, f.o.Quiet, f.o.Poll, func() {
-		_ = w.Add(filepath.Dir(f.path)) // the folder may be another one by now
-		_ = f.reload(ctx, false)        // told in status and log
+		_ = f.addFolders(w)      // they may be others by now
+		_ = f.reload(ctx, false) // told in status and log
 	})
 }
 
-// sift passes on that something about our file happened. A link that leads
+// sift passes on that something about our files happened. A link that leads
 // elsewhere now counts, whatever its target's folder told.
 func (f *File[T]) sift(w *fsnotify.Watcher, changes chan<- struct{}) {
-	real, _ := filepath.EvalSymlinks(f.path)
+	real := f.real()
 	for {
 		select {
 		case e, open := <-w.Events:
 			if !open {
 				return
 			}
-			now, _ := filepath.EvalSymlinks(f.path)
-			if now == real && !strings.EqualFold(filepath.Base(e.Name), filepath.Base(f.path)) {
+			now := f.real()
+			if now == real && !f.ours(e.Name) {
 				continue
 			}
 			real = now
@@ -97,6 +107,22 @@ func (f *File[T]) sift(w *fsnotify.Watcher, changes chan<- struct{}) {
 		default: // one waits already
 		}
 	}
+}
+
+func (f *File[T]) ours(path string) bool {
+	return slices.ContainsFunc(f.files(), func(ours string) bool {
+		return strings.EqualFold(filepath.Base(ours), filepath.Base(path))
+	})
+}
+
+// real is where the files lead.
+func (f *File[T]) real() string {
+	var all []string
+	for _, path := range f.files() {
+		to, _ := filepath.EvalSymlinks(path)
+		all = append(all, to)
+	}
+	return strings.Join(all, "\x00")
 }
 
 // settle calls look when changes have been quiet for a while, and at each poll.
