@@ -54,7 +54,7 @@ func TestWindowsEventLog(t *testing.T) {
 
 // On Windows a file that somebody has open cannot be moved: it goes on.
 func TestWindowsFileThatIsHeld(t *testing.T) {
-	dir := t.TempDir()
+	dir := folder(t)
 	path := filepath.Join(dir, "x.log")
 	l := open(t, Options{File: path, Rotation: Rotation{MaxBytes: 200, Plain: true}})
 	l.Logger().Info("first")

@@ -60,7 +60,7 @@ func contents(t *testing.T, dir string) (names []string, texts []string) {
 }
 
 func TestNewFileWhenFull(t *testing.T) {
-	dir := t.TempDir()
+	dir := folder(t)
 	c := &clock{time.Date(2026, 11, 24, 9, 0, 0, 0, time.Local)}
 	f := openTest(t, filepath.Join(dir, "deep", "x.log"), Rotation{MaxBytes: 100, Keep: 100}, c)
 	var want, batch strings.Builder
@@ -93,7 +93,7 @@ func TestNewFileWhenFull(t *testing.T) {
 }
 
 func TestNewFileEachDay(t *testing.T) {
-	dir := t.TempDir()
+	dir := folder(t)
 	path := filepath.Join(dir, "x.log")
 	c := &clock{time.Date(2026, 11, 24, 23, 59, 58, 0, time.Local)}
 	f := openTest(t, path, Rotation{}, c)
@@ -117,7 +117,7 @@ func TestNewFileEachDay(t *testing.T) {
 }
 
 func TestOldFilesEnd(t *testing.T) {
-	dir := t.TempDir()
+	dir := folder(t)
 	for _, name := range []string{"x-notes.log", "x-20260101T000000.log", "y-20260101T000000.000000.log", "x-20260101T000000.000000.log.gz.tmp"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("other"), 0o600); err != nil {
 			t.Fatal(err)
@@ -137,7 +137,7 @@ func TestOldFilesEnd(t *testing.T) {
 
 // Archives that the last run had no time for are made by the next.
 func TestArchivesOfTheLastRun(t *testing.T) {
-	dir := t.TempDir()
+	dir := folder(t)
 	left := filepath.Join(dir, "x-20261123T000000.000000.log")
 	if err := os.WriteFile(left, []byte("left\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -152,7 +152,7 @@ func TestArchivesOfTheLastRun(t *testing.T) {
 
 // A file that cannot be moved goes on, and is moved later.
 func TestFileThatIsHeld(t *testing.T) {
-	dir := t.TempDir()
+	dir := folder(t)
 	c := &clock{time.Date(2026, 11, 24, 9, 0, 0, 0, time.Local)}
 	f := openTest(t, filepath.Join(dir, "x.log"), Rotation{MaxBytes: 10, Plain: true}, c)
 	shelf := f.shelf.dir
@@ -172,7 +172,7 @@ func TestFileThatIsHeld(t *testing.T) {
 
 // After a write that a full disk cut short the next line begins a new one.
 func TestTornLineIsMended(t *testing.T) {
-	dir := t.TempDir()
+	dir := folder(t)
 	c := &clock{time.Now()}
 	f := openTest(t, filepath.Join(dir, "x.log"), Rotation{}, c)
 	f.Write([]byte("tor"))
@@ -184,7 +184,7 @@ func TestTornLineIsMended(t *testing.T) {
 }
 
 func TestArchivingFailureKeepsTheFile(t *testing.T) {
-	dir := t.TempDir()
+	dir := folder(t)
 	path := filepath.Join(dir, "x-20261123T000000.000000.log")
 	if err := os.WriteFile(path, []byte("left\n"), 0o600); err != nil {
 		t.Fatal(err)

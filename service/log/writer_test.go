@@ -224,7 +224,7 @@ func TestHugeRecordIsDropped(t *testing.T) {
 }
 
 func TestWrongOptions(t *testing.T) {
-	for _, o := range []Options{{Buffer: -1}, {MaxWait: -1}, {Full: 7}, {File: t.TempDir() + "/x", Rotation: Rotation{Keep: -1}}, {File: t.TempDir()}} {
+	for _, o := range []Options{{Buffer: -1}, {MaxWait: -1}, {Full: 7}, {File: folder(t) + "/x", Rotation: Rotation{Keep: -1}}, {File: folder(t)}} {
 		if l, err := Open(o); err == nil {
 			l.Close()
 			t.Errorf("%+v was taken", o)

@@ -12,7 +12,7 @@ import (
 type progress struct{ Done []int }
 
 func TestCheckpoint(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "sync.checkpoint")
+	path := filepath.Join(folder(t), "sync.checkpoint")
 	c := NewCheckpoint[progress](path, 1, nil)
 	if _, found, err := c.Load(); found || err != nil {
 		t.Errorf("found %v, %v", found, err)
@@ -54,7 +54,7 @@ func TestCheckpoint(t *testing.T) {
 
 // The power may go between any two steps of a save.
 func TestThereIsAlwaysAWholeOne(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x")
+	path := filepath.Join(folder(t), "x")
 	c := NewCheckpoint[int](path, 1, nil)
 	if err := errors.Join(c.Save(1), c.Save(2)); err != nil {
 		t.Fatal(err)
@@ -80,7 +80,7 @@ func TestThereIsAlwaysAWholeOne(t *testing.T) {
 }
 
 func TestVersionsOfACheckpoint(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x")
+	path := filepath.Join(folder(t), "x")
 	if err := NewCheckpoint[int](path, 1, nil).Save(7); err != nil {
 		t.Fatal(err)
 	}

@@ -91,7 +91,7 @@ func run(t *testing.T, dir, end string) (f found) {
 
 // One run after another; each tells how the last one ended.
 func TestCrashIsReportedByTheNextRun(t *testing.T) {
-	dir := t.TempDir()
+	dir := folder(t)
 	if err := os.WriteFile(filepath.Join(dir, "orders.log"), []byte("one\ntwo\nthree\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func checkReport(t *testing.T, r *Report, reason, in string) {
 }
 
 func TestRebootIsNoCrash(t *testing.T) {
-	dir := t.TempDir()
+	dir := folder(t)
 	run(t, dir, "killed")
 	path := filepath.Join(dir, markName)
 	var mark running
@@ -164,7 +164,7 @@ func TestRebootIsNoCrash(t *testing.T) {
 }
 
 func TestLastLines(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x.log")
+	path := filepath.Join(folder(t), "x.log")
 	long := strings.Repeat("x", maxTail)
 	for text, want := range map[string]string{"": "", "a": "a", "a\nb\nc\n": "b\nc", "a\n" + long + "\nc\n": "c"} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -58,11 +58,11 @@ func reason(text []byte) string {
 // metIn is the first function of a stack that is not the runtime's own.
 func metIn(stack string) string {
 	for line := range strings.Lines(stack) {
-		name, _, called := strings.Cut(line, "({")
-		if !called {
-			name, _, called = strings.Cut(line, "(0x")
+		arguments := strings.LastIndexByte(line, '(')
+		if arguments < 0 || line[0] == '\t' {
+			continue
 		}
-		if called && !strings.HasPrefix(line, "\t") && !strings.HasPrefix(name, "runtime.") && !strings.HasPrefix(name, "internal/") {
+		if name := line[:arguments]; !strings.HasPrefix(name, "runtime.") && !strings.HasPrefix(name, "internal/") {
 			return name
 		}
 	}
