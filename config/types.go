@@ -249,6 +249,14 @@ type Analysis struct {
 	MinRequests        int64         `yaml:"minRequests"`
 	MaxWait            time.Duration `yaml:"maxWait"` // for enough requests in a step
 	OnInsufficientData string        `yaml:"onInsufficientData" enum:"pause|extend|fail|promoteWithoutEvidence"`
+	Limits             UsageLimits   `yaml:"limits"`
+}
+
+// UsageLimits bound what a new release uses of a host; 0 is no limit.
+type UsageLimits struct {
+	CPU          float64 `yaml:"cpu"` // processors
+	WorkingSetMB int64   `yaml:"workingSetMB"`
+	Handles      int64   `yaml:"handles"`
 }
 
 // Signal judges the canary: exactly one of Evidence and the limits Errors and

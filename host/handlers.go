@@ -52,7 +52,7 @@ func (g *Guard) handlers() *rpc.Handlers {
 		if err != nil {
 			return rpc.Counters{}, err
 		}
-		return s.counters(ctx)
+		return s.counters(ctx, p.Usage)
 	})
 	return h
 }

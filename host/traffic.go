@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-shipper/shipper/host/router"
 	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/host/scm/tree"
 	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/release"
 )
@@ -211,8 +212,10 @@ func traffic(v router.View) rpc.Traffic {
 }
 
 // counters reads the router's totals and the state of both slots.
-func (s *service) counters(ctx context.Context) (rpc.Counters, error) {
-	c := rpc.Counters{Slots: map[release.Slot]rpc.SlotCounters{}, Live: map[release.Slot]rpc.InstanceState{}}
+func (s *service) counters(ctx context.Context, usage bool) (rpc.Counters, error) {
+	c := rpc.Counters{
+		Slots: map[release.Slot]rpc.SlotCounters{}, Live: map[release.Slot]rpc.InstanceState{}, Usage: map[release.Slot]*rpc.Usage{},
+	}
 	var slots []release.Slot
 	managed := false
 	err := s.do(ctx, func() error {
@@ -234,6 +237,12 @@ func (s *service) counters(ctx context.Context) (rpc.Counters, error) {
 			return c, err
 		}
 		c.Live[slot] = instance(status)
+		if !usage || status.PID == 0 {
+			continue
+		}
+		if used, err := tree.UsageOf(int(status.PID)); err == nil {
+			c.Usage[slot] = (*rpc.Usage)(&used)
+		}
 	}
 	c.At = s.g.now()
 	if !managed {

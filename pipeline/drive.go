@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-shipper/shipper/config"
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/journal"
 	"github.com/go-shipper/shipper/problem"
@@ -265,7 +266,7 @@ func (d *driver) watchHost(ctx context.Context, h *host) {
 		err := h.call(ctx, 0, func(cl *rpc.Client) (err error) {
 			look, cancel := context.WithTimeout(ctx, 4*watchEvery)
 			defer cancel()
-			c, err = cl.Counters(look, rpc.ServiceRef{Service: d.p.Target.Service.Name})
+			c, err = cl.Counters(look, rpc.ServiceRef{Service: d.p.Target.Service.Name, Usage: d.p.Target.Analysis.Limits != (config.UsageLimits{})})
 			return err
 		})
 		if err == nil {
@@ -287,7 +288,8 @@ func (d *driver) counted(name string, c rpc.Counters) rollout.Counted {
 	return rollout.Counted{
 		Host: name, Epoch: c.Epoch,
 		Canary: counts(c.Slots[slot], drawn(c)), Stable: counts(c.Slots[slot.Other()], drawn(c)),
-		Live: rollout.Instance{State: live.State, PID: live.PID, Started: live.Started},
+		Live:  rollout.Instance{State: live.State, PID: live.PID, Started: live.Started, Exit: live.Exit},
+		Usage: (*rollout.Usage)(c.Usage[slot]),
 	}
 }
 

@@ -24,6 +24,7 @@ func plan(t config.Target, first map[string]bool) rollout.Plan {
 		SettleTime:       t.Analysis.MaxWait,
 		Signals:          signals(t.Analysis),
 		MinRequests:      t.Analysis.MinRequests,
+		Limits:           rollout.Limits{CPU: t.Analysis.Limits.CPU, Memory: t.Analysis.Limits.WorkingSetMB << 20, Handles: t.Analysis.Limits.Handles},
 		OnInsufficient:   t.Analysis.OnInsufficientData,
 		NoRollback:       !t.Rollback.Auto,
 		Scope:            t.Rollback.Scope,

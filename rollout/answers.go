@@ -140,7 +140,11 @@ func (e *Engine) counted(ev Counted) {
 	if m.batch == e.program[e.at].batch {
 		e.judge.Observe(e.now, m.name, look)
 	}
-	if why, broken := e.hard.Observe(m.name, look); broken && (e.frozen == nil || e.frozen.judged) {
+	why, broken := e.hard.Observe(m.name, look)
+	if !broken {
+		why, broken = e.usage.Observe(e.now, m.name, ev.Usage)
+	}
+	if broken && (e.frozen == nil || e.frozen.judged) {
 		e.fail(failure{why: why, hosts: []string{m.name}})
 	}
 }

@@ -47,6 +47,7 @@ type Engine struct {
 	weight  release.Weight  // of the batch that steps
 	judging bool            // that is above 0
 	hard    *analysis.Hard
+	usage   *analysis.Resources
 	verdict analysis.Verdict
 	proof   bool // some step passed by evidence
 	blind   bool // some step passed without
@@ -102,7 +103,7 @@ func New(plan Plan) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plan the rollout: %w", err)
 	}
-	e := &Engine{plan: plan, program: program, at: -1, hosts: map[string]*member{}, hard: analysis.NewHard(),
+	e := &Engine{plan: plan, program: program, at: -1, hosts: map[string]*member{}, hard: analysis.NewHard(), usage: analysis.NewResources(plan.Limits),
 		judge: analysis.NewJudge(plan.Signals, plan.MinRequests, nil)}
 	for i, s := range plan.stages() {
 		for _, h := range s.hosts {

@@ -79,6 +79,8 @@ type (
 	Signal   = analysis.Signal
 	Counts   = analysis.Counts
 	Instance = analysis.Instance
+	Usage    = analysis.Usage
+	Limits   = analysis.Limits
 	Arm      = analysis.Arm
 	Value    = analysis.Value
 )
@@ -106,6 +108,7 @@ type Plan struct {
 	ProgressDeadline time.Duration   // without progress the run fails; 0: none
 	SettleTime       time.Duration   // how long at most a step waits for enough requests
 	Signals          []Signal
+	Limits           Limits   // on what a canary uses of its host
 	MinRequests      int64    // of the canary, per step, before a signal can pass; 0: analysis.DefaultMinRequests
 	OnInsufficient   string   // pause | extend | fail | promoteWithoutEvidence; empty: pause
 	NoEvidence       bool     // nothing is judged and nothing to be proven: a way back
@@ -149,6 +152,7 @@ type (
 		Epoch          string
 		Canary, Stable Counts
 		Live           Instance // the canary's
+		Usage          *Usage   // the canary's; nil: the host does not tell
 	}
 	// Measured answers a Measure command: the value, or why there is none.
 	Measured struct {

@@ -100,6 +100,7 @@ type HelloReply struct {
 // ServiceRef names a service on the host.
 type ServiceRef struct {
 	Service string `json:"service"`
+	Usage   bool   `json:"usage,omitempty"` // of counters: what the instances use, which costs a look at all processes
 }
 
 // Fenced is a call inside a session.
@@ -259,6 +260,14 @@ type Counters struct {
 	At    time.Time                      `json:"at"`
 	Slots map[release.Slot]SlotCounters  `json:"slots"`
 	Live  map[release.Slot]InstanceState `json:"live"` // the same look at the service manager
+	Usage map[release.Slot]*Usage        `json:"usage,omitempty"`
+}
+
+// Usage is what an instance's processes use of the host.
+type Usage struct {
+	CPU     time.Duration `json:"cpu"` // since they began
+	Memory  int64         `json:"memory"`
+	Handles int64         `json:"handles"`
 }
 
 // InstanceState is the service manager's view of a slot.

@@ -84,6 +84,7 @@ type Instance struct {
 	State   string
 	PID     uint32
 	Started time.Time
+	Exit    uint32 // exit code, once it has stopped
 }
 
 // Look is one fresh look at a host.

@@ -54,7 +54,7 @@ func (h *Hard) instance(host string, now Instance) (string, bool) {
 		return "", false
 	}
 	if now.State != "running" {
-		return fmt.Sprintf("%s: canary is %s, must be running", host, now.State), true
+		return fmt.Sprintf("%s: canary is %s, must be running%s", host, now.State, exitText(now)), true
 	}
 	first, known := h.live[host]
 	if !known {
@@ -65,6 +65,13 @@ func (h *Hard) instance(host string, now Instance) (string, bool) {
 		return fmt.Sprintf("%s: canary restarted: process %d is now %d", host, first.PID, now.PID), true
 	}
 	return "", false
+}
+
+func exitText(now Instance) string {
+	if now.State != "stopped" {
+		return ""
+	}
+	return fmt.Sprintf(", exit code %d", now.Exit)
 }
 
 // unhealthy asks what the router's checks say, for which no request is needed.
