@@ -43,7 +43,7 @@ var allowed = map[string][]string{
 	"host/rpc":    leaves,
 	"host/helper": append([]string{"transport/bootstrap"}, leaves...), // the controller's side of the helper
 	"service":     leaves,
-	"examples":    {}, // a user's code
+	"examples":    {"service"}, // a user's code
 	"lab":         append([]string{"examples"}, leaves...),
 	// benches set the whole against its peers, so they know all of it
 	"lab/bench": append([]string{"examples", "lab", "host", "pipeline", "packaging", "transport", "config", "rollout", "delta"}, leaves...),

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -71,7 +72,9 @@ func DiskWait(dir string, limit time.Duration) Check {
 }
 
 func flush(dir string) (time.Duration, error) {
-	f, err := os.CreateTemp(dir, ".disk-*")
+	// One name, so that a crash leaves one file at most; what another instance
+	// writes to it meanwhile does not matter.
+	f, err := os.OpenFile(filepath.Join(dir, ".disk-wait"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return 0, fmt.Errorf("disk: %w", err)
 	}

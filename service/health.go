@@ -197,7 +197,9 @@ func (h *health) degrading() []string {
 func (h *health) unready() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.ContainsFunc(h.checks, func(c *checked) bool { return c.last.Failing && c.Action == Unready })
+	return slices.ContainsFunc(h.checks, func(c *checked) bool {
+		return c.Action == Unready && (c.last.Failing || c.last.At.IsZero()) // not looked yet is not well
+	})
 }
 
 func (h *health) results() []CheckResult {

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"time"
 )
@@ -24,6 +25,7 @@ type options struct {
 	roleFile            string
 	registration        Registration
 	parts               []App
+	closers             []io.Closer
 	jobs                []Job
 	checks              []Check
 	live                []func() error
@@ -70,6 +72,10 @@ func WithRegistration(r Registration) Option { return func(o *options) { o.regis
 // WithPart adds something that lives with the service: it is started before
 // the app, in order, and stopped after it, in reverse. Inside, From works.
 func WithPart(part App) Option { return func(o *options) { o.parts = append(o.parts, part) } }
+
+// WithCloser closes c at the very end, after the last line of the log: for the
+// log itself. Closers are closed in reverse.
+func WithCloser(c io.Closer) Option { return func(o *options) { o.closers = append(o.closers, c) } }
 
 // WithJob adds periodic work.
 func WithJob(j Job) Option { return func(o *options) { o.jobs = append(o.jobs, j) } }

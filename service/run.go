@@ -6,17 +6,23 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 )
 
 // Run runs the app until ctx ends, a signal or the service manager stops it,
 // or it ends by itself. It returns nil after a clean stop, else why the
 // service failed. Run takes over SIGINT, SIGTERM and SIGHUP meanwhile, except
 // under the service manager of Windows.
-func Run(ctx context.Context, app App, opts ...Option) error {
+func Run(ctx context.Context, app App, opts ...Option) (err error) {
 	s, err := newService(app, opts)
 	if err != nil {
 		return err
 	}
+	defer func() {
+		for _, c := range slices.Backward(s.o.closers) {
+			err = errors.Join(err, c.Close())
+		}
+	}()
 	ctx = s.bind(ctx)
 	if s.mode == WindowsService {
 		return s.runWindowsService(ctx)

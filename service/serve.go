@@ -27,10 +27,12 @@ func ServeHTTP(ctx context.Context, address string, srv *http.Server) error {
 	if err != nil {
 		return err
 	}
-	return serveOn(ctx, s, l, srv)
+	return ServeOn(ctx, l, srv)
 }
 
-func serveOn(ctx context.Context, s *Service, l net.Listener, srv *http.Server) error {
+// ServeOn is [ServeHTTP] with a listener of one's own.
+func ServeOn(ctx context.Context, l net.Listener, srv *http.Server) error {
+	s := From(ctx)
 	srv.Handler = s.Handler(srv.Handler)
 	if srv.ReadHeaderTimeout == 0 {
 		srv.ReadHeaderTimeout = 10 * time.Second
@@ -40,8 +42,8 @@ func serveOn(ctx context.Context, s *Service, l net.Listener, srv *http.Server) 
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- serve(srv, l) }()
-	s.log.Info("serving", "address", l.Addr().String())
 	s.Ready()
+	s.log.Info("serving", "address", l.Addr().String())
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)

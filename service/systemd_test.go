@@ -242,15 +242,17 @@ func TestUnitIsWhatSystemdUnderstands(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	for name, text := range map[string]string{
+	units := map[string]string{
 		"kit-test.service": unitFile("kit-test", "/bin/true", r, time.Minute, time.Second),
 		"kit-test.socket":  socketFile("kit-test", r),
-	} {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	}
+	for name, text := range units {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		out, err := exec.CommandContext(t.Context(), analyze, "verify", "--man=no", path).CombinedOutput()
+	}
+	for name := range units {
+		out, err := exec.CommandContext(t.Context(), analyze, "verify", "--man=no", filepath.Join(dir, name)).CombinedOutput()
 		if err != nil || strings.Contains(string(out), name+":") {
 			t.Errorf("%s: %v: %s", name, err, out)
 		}

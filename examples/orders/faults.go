@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/go-shipper/shipper/service"
 )
 
 // Knobs by which a test makes a version bad, in the environment or built in
@@ -24,7 +25,7 @@ type faultSettings struct {
 	slowStart   time.Duration // ORDERS_SLOW_START: before it listens
 	crashAfter  int64         // ORDERS_CRASH_AFTER: the process panics at this request
 	hangOnStop  bool          // ORDERS_HANG_ON_STOP: does not stop when told to
-	unhealthy   bool          // ORDERS_UNHEALTHY: /healthz and /readyz answer 503
+	unhealthy   bool          // ORDERS_UNHEALTHY: a health check fails: /healthz and /readyz answer 503
 	failedStart bool          // ORDERS_FAIL_START: ends at once with an error
 }
 
@@ -110,7 +111,7 @@ func (m *misbehaviour) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fail, crash := m.decide(time.Now())
 		if crash {
-			slog.Error("crash, as told by ORDERS_CRASH_AFTER")
+			fmt.Fprintln(os.Stderr, "crash, as told by ORDERS_CRASH_AFTER")
 			os.Exit(13)
 		}
 		if m.faults.latency > 0 {
@@ -137,5 +138,21 @@ func (m *misbehaviour) slowStart(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+}
+
+func (m *misbehaviour) check() service.Check {
+	return service.Check{Name: "told", Action: service.Unready, Probe: func(context.Context) error {
+		if m.faults.unhealthy {
+			return errors.New("told to be unhealthy by ORDERS_UNHEALTHY")
+		}
+		return nil
+	}}
+}
+
+// hang keeps the service from stopping until the kit gives it up.
+func (m *misbehaviour) hang() {
+	if m.faults.hangOnStop {
+		select {}
 	}
 }

@@ -1,21 +1,21 @@
 // Orders is a small HTTP service that is shipped in the demo and the tests:
-// orders as JSON under /orders, health under /healthz and /readyz, its
-// version under /version. It runs as a native Windows service and as a plain
-// console program, and it can be told to misbehave (faults.go).
+// orders as JSON under /orders, its version under /version, and all that
+// package service gives. It can be told to misbehave (faults.go).
 package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
+
+	"github.com/go-shipper/shipper/service"
+	"github.com/go-shipper/shipper/service/consul"
+	"github.com/go-shipper/shipper/service/log"
+	"github.com/go-shipper/shipper/service/reload"
+	"github.com/go-shipper/shipper/service/trace"
 )
 
 // Set by -ldflags -X.
@@ -26,107 +26,97 @@ var (
 )
 
 func main() {
-	if err := run(os.Args[1:], os.Getenv); err != nil {
+	a, err := configure(os.Args[1:], os.Getenv)
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
-		os.Exit(1)
+		os.Exit(2)
 	}
+	service.Main("orders", service.Func(a.serve), a.options()...)
 }
 
-func run(args []string, env func(string) string) error {
-	flags := flag.NewFlagSet("orders", flag.ContinueOnError)
-	listen := flags.String("listen", listenAddress(env), "address to listen on (also SHIPPER_LISTEN, PORT)")
-	data := flags.String("data", env("ORDERS_DATA"), "file that keeps the orders (also ORDERS_DATA); empty: memory only")
-	logTo := flags.String("log", env("ORDERS_LOG"), "file to append the log to (also ORDERS_LOG); empty: stderr")
-	show := flags.Bool("version", false, "print the version and end")
-	if err := flags.Parse(args); err != nil {
+// app is the service as it is configured.
+type app struct {
+	server
+	listen, control string
+	sync            time.Duration
+	drain           time.Duration
+	log             *log.Log
+	params          *reload.Params
+	limiter         *reload.Limiter
+	settings        *reload.File[reload.Settings] // nil: none
+}
+
+// openLog also declares what can be changed while it runs: by the settings
+// file, and by hand: orders control SET log_level=debug.
+func (a *app) openLog(file, settings string) error {
+	mode, err := service.DetectMode()
+	if err != nil {
 		return err
 	}
-	if *show {
-		fmt.Println(version, commit)
+	var level slog.LevelVar
+	o := log.Options{Service: "orders", Version: version, Slot: a.slot, Level: &level, File: file, Text: mode == service.Debug}
+	if mode == service.WindowsService {
+		if o.Events, err = log.OpenEvents("orders"); err != nil {
+			return err
+		}
+	}
+	if a.log, err = log.Open(o); err != nil {
+		return err
+	}
+	slog.SetDefault(a.log.Logger())
+	a.params.Level("log_level", &level)
+	a.limiter = reload.NewLimiter(a.params.Int("max_connections", 500, 50, 500, "connections"))
+	if settings == "" {
 		return nil
 	}
-	bad, err := parseFaults(faults, env)
+	if a.settings, err = reload.Open(settings, reload.Options[reload.Settings]{Log: a.log.Logger()}); err != nil {
+		return err
+	}
+	return a.settings.Use(context.Background(), "parameters", func(_ context.Context, _, next reload.Settings) (func(), error) {
+		return a.params.Prepare(next)
+	})
+}
+
+func (a *app) options() []service.Option {
+	o := []service.Option{
+		service.WithVersion(version), service.WithLogger(a.log.Logger()), service.WithCloser(a.store), service.WithCloser(a.log),
+		service.WithDrainTimeout(a.drain), service.WithControl(a.control), service.WithSet(a.params.Set),
+		service.WithRegistration(service.Registration{DisplayName: "Orders", Description: "Takes orders over HTTP"}),
+		service.WithChecks(service.CPU(), service.Memory(), service.Dependency("store", a.store.ping),
+			service.DiskWait(a.store.dir(), time.Second), a.misbehaviour.check()),
+		service.WithJob(service.Job{Name: "sync", Every: a.sync, Timeout: time.Minute, Singleton: true, Run: a.count}),
+	}
+	if a.settings != nil {
+		o = append(o, service.WithPart(a.settings), service.WithReload(a.settings.Reload))
+	}
+	if os.Getenv("CONSUL_HTTP_ADDR") != "" {
+		o = append(o, service.WithPart(consul.New(consul.Options{Endpoint: a.listen, Tags: []string{"http"}})))
+	}
+	return o
+}
+
+// serve answers until ctx ends, and then what is in flight.
+func (a *app) serve(ctx context.Context) error {
+	s := service.From(ctx)
+	if err := a.slowStart(ctx); err != nil {
+		return err
+	}
+	l, err := s.Listen(ctx, a.listen)
 	if err != nil {
 		return err
 	}
-	if err := openLog(*logTo); err != nil {
-		return err
-	}
-	store, err := openStore(*data)
-	if err != nil {
-		return err
-	}
-	defer store.close()
-	s := &server{slot: env("SHIPPER_SLOT"), store: store, misbehaviour: misbehaviour{faults: bad}}
-	return host(func(ctx context.Context, ready func()) error { return s.serve(ctx, *listen, ready) })
-}
-
-func listenAddress(env func(string) string) string {
-	if a := env("SHIPPER_LISTEN"); a != "" {
-		return a
-	}
-	if p := env("PORT"); p != "" {
-		return "127.0.0.1:" + p
-	}
-	return "127.0.0.1:8080"
-}
-
-func openLog(path string) error {
-	if path == "" {
-		return nil
-	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
-	if err != nil {
-		return fmt.Errorf("open log: %w", err)
-	}
-	slog.SetDefault(slog.New(slog.NewTextHandler(f, nil)))
-	return nil
-}
-
-// shutdownTime is how long requests in flight may take at a stop.
-const shutdownTime = 10 * time.Second
-
-// serve listens, calls ready, and serves until ctx ends; then it answers what
-// is in flight.
-func (s *server) serve(ctx context.Context, address string, ready func()) error {
-	if err := s.slowStart(ctx); err != nil {
-		return err
-	}
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return err
-	}
-	srv := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 90 * time.Second}
-	slog.Info("serving", "version", version, "commit", commit, "slot", s.slot, "address", l.Addr().String())
-	ready()
-	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(l) }()
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
-	}
-	slog.Info("stopping", "why", context.Cause(ctx))
-	s.stopping.Store(true)
-	if s.faults.hangOnStop {
-		select {}
-	}
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
-	defer cancel()
-	if err := srv.Shutdown(limited); err != nil {
-		return fmt.Errorf("shut down: %w", err)
-	}
-	return nil
-}
-
-// console runs the program in a terminal or under a wrapper: an interrupt,
-// ctrl-break and SIGTERM stop it.
-func console(serve func(ctx context.Context, ready func()) error) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	err := serve(ctx, func() {})
-	if errors.Is(err, context.Canceled) {
-		return nil
-	}
+	handler := trace.Handler(log.Requests(a.log.Logger(), a.handler()))
+	err = service.ServeOn(ctx, a.limiter.Listen(l), &http.Server{Handler: a.limiter.Handler(handler), ConnContext: a.limiter.ConnContext})
+	a.misbehaviour.hang()
 	return err
+}
+
+// count is the work that may run once only: it looks at all orders.
+func (a *app) count(ctx context.Context) error {
+	orders, err := a.store.list()
+	if err != nil {
+		return fmt.Errorf("count orders: %w", err)
+	}
+	a.log.Logger().InfoContext(ctx, "orders", "newest", len(orders))
+	return nil
 }

@@ -146,6 +146,7 @@ func TestCrashes(t *testing.T) {
 
 func TestRefusesToRun(t *testing.T) {
 	none := func(string) string { return "" }
+	run := func(args []string, env func(string) string) error { _, err := configure(args, env); return err }
 	if err := run([]string{"-nothing"}, none); err == nil {
 		t.Error("took an unknown flag")
 	}
@@ -155,20 +156,12 @@ func TestRefusesToRun(t *testing.T) {
 	if err := run([]string{"-data", filepath.Join(t.TempDir(), "no", "file")}, none); err == nil {
 		t.Error("took a data file that cannot be")
 	}
-	if err := run(nil, func(name string) string { return map[string]string{"ORDERS_FAIL_START": "1"}[name] }); err == nil {
-		t.Error("started although told not to")
+	if err := run([]string{"-settings", filepath.Join(t.TempDir(), "none.json")}, none); err == nil {
+		t.Error("took settings that are not there")
 	}
-}
-
-func TestListenAddress(t *testing.T) {
-	tests := map[string]map[string]string{
-		"127.0.0.1:8080":  {},
-		"127.0.0.1:18081": {"PORT": "18081"},
-		"10.0.0.1:5":      {"PORT": "18081", "SHIPPER_LISTEN": "10.0.0.1:5"},
-	}
-	for want, env := range tests {
-		if got := listenAddress(func(name string) string { return env[name] }); got != want {
-			t.Errorf("%v: %s", env, got)
-		}
+	cmd := exec.Command(os.Args[0], "-listen", "127.0.0.1:0")
+	cmd.Env = append(os.Environ(), "ORDERS_TEST_RUN=1", "ORDERS_FAIL_START=1")
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "error: told to fail by ORDERS_FAIL_START") {
+		t.Errorf("started although told not to: %v: %s", err, out)
 	}
 }

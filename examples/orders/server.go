@@ -4,13 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"sync/atomic"
 )
 
 type server struct {
-	slot     string
-	store    *store
-	stopping atomic.Bool
+	slot  string
+	store *store
 	misbehaviour
 }
 
@@ -27,8 +25,6 @@ func (s *server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/orders", s.wrap(api))
 	mux.Handle("/orders/", s.wrap(api))
-	mux.HandleFunc("GET /healthz", s.health)
-	mux.HandleFunc("GET /readyz", s.health)
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, http.StatusOK, map[string]string{"version": version, "commit": commit, "slot": s.slot})
 	})
@@ -42,14 +38,6 @@ func (s *server) signed(next http.Handler) http.Handler {
 		w.Header().Set("X-Slot", s.slot)
 		next.ServeHTTP(w, r)
 	})
-}
-
-func (s *server) health(w http.ResponseWriter, r *http.Request) {
-	if s.faults.unhealthy || (r.URL.Path == "/readyz" && s.stopping.Load()) {
-		reply(w, http.StatusServiceUnavailable, map[string]string{"status": "unavailable"})
-		return
-	}
-	reply(w, http.StatusOK, map[string]string{"status": "ok", "version": version})
 }
 
 func (s *server) list(w http.ResponseWriter, _ *http.Request) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -57,10 +59,29 @@ func openStore(path string) (*store, error) {
 	return s, nil
 }
 
-func (s *store) close() {
-	if s.file != nil {
-		s.file.Close()
+// Close ends the use of the file.
+func (s *store) Close() error {
+	if s.file == nil {
+		return nil
 	}
+	return s.file.Close()
+}
+
+// dir is the folder of the file; that of temporary files for memory only.
+func (s *store) dir() string {
+	if s.file == nil {
+		return os.TempDir()
+	}
+	return filepath.Dir(s.file.Name())
+}
+
+// ping is whether the file is still there to be read.
+func (s *store) ping(context.Context) error {
+	if s.file == nil {
+		return nil
+	}
+	_, err := os.Stat(s.file.Name())
+	return err
 }
 
 func (s *store) add(o order) (order, error) {

@@ -14,12 +14,12 @@ func TestTwoInstancesShareAFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer blue.close()
+	defer blue.Close()
 	green, err := openStore(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer green.close()
+	defer green.Close()
 	o, err := blue.add(order{Item: "bolt", Quantity: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +34,7 @@ func TestTwoInstancesShareAFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer later.close()
+	defer later.Close()
 	if got, err := later.list(); err != nil || len(got) != 1 || !got[0].Cancelled {
 		t.Errorf("after a restart: %+v: %v", got, err)
 	}
@@ -49,7 +49,7 @@ func TestTornLineIsLeftForLater(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.close()
+	defer s.Close()
 	if _, err := s.get("a"); err != nil {
 		t.Error(err)
 	}

@@ -57,7 +57,7 @@ func TestLogsHistoryLock(t *testing.T) {
 	deploy(t, p, "1.0.0", "", 0)
 	deploy(t, p, "1.1.0", "", 0)
 	logs := shipper(t, p, 0, "logs")
-	if !strings.Contains(story(logs), "version=1.1.0") {
+	if !strings.Contains(story(logs), `\"version\":\"1.1.0\"`) {
 		t.Errorf("the stable slot's log is missing\n%s", story(logs))
 	}
 	if n := len(shipper(t, p, 0, "history").Records()); n < 3 { // two runs and the result

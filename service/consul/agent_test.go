@@ -151,7 +151,7 @@ func TestWithARealAgent(t *testing.T) {
 				}
 				return nil
 			}}),
-			service.WithPart(New(Options{Agent: a.url(), Address: "127.0.0.9", Port: 8080, Tags: []string{"api"}, TTL: 3 * time.Second})))
+			service.WithPart(New(Options{Agent: a.url(), Endpoint: "127.0.0.9:8080", Tags: []string{"api"}, TTL: 3 * time.Second})))
 	}()
 	<-ready
 	a.awaitStatus("passing")

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -37,6 +38,9 @@ type Options struct {
 	ID string
 	// Name of the service. Default: that of the service.
 	Name string
+	// Endpoint is where it listens, host:port: the default of the two below,
+	// where it has them.
+	Endpoint string
 	// Address that others reach it at. Default: the agent's.
 	Address string
 	// Port that others reach it at; 0 is none.
@@ -92,6 +96,14 @@ func (o Options) withDefaults(s *service.Service) (Options, error) {
 		o.ID = o.Name
 		if s.Slot() != "" {
 			o.ID += "-" + s.Slot()
+		}
+	}
+	if host, port, err := net.SplitHostPort(o.Endpoint); err == nil {
+		if ip := net.ParseIP(host); o.Address == "" && ip != nil && !ip.IsUnspecified() {
+			o.Address = host
+		}
+		if n, err := strconv.Atoi(port); o.Port == 0 && err == nil {
+			o.Port = n
 		}
 	}
 	if o.TTL == 0 {
