@@ -32,7 +32,7 @@ type instance struct {
 	h2c      bool                   // what it speaks
 	proxy    *httputil.ReverseProxy // over kept connections
 	once     *httputil.ReverseProxy // over a connection for one request
-	pools    []*http.Transport
+	pool     pool                   // of kept connections
 	conns    *conns
 	before   <-chan struct{} // closes when the one before in this slot is drained; or nil
 
@@ -59,14 +59,18 @@ func newInstance(slot release.Slot, addr string, h2c bool, c *counters, e *env) 
 	}
 	kept, once := newPool(in.conns), newPool(in.conns)
 	once.DisableKeepAlives = true
-	in.pools = []*http.Transport{kept}
-	var to http.RoundTripper = kept
+	in.pool = &direct{conns: in.conns, other: kept}
 	if h2c {
-		both := speaker{h2: newH2C(in.conns), h1: kept}
-		in.pools, to = append(in.pools, both.h2), both
+		in.pool = speaker{h2: newH2C(in.conns), h1: kept}
 	}
-	in.proxy, in.once = newProxy(addr, to, e), newProxy(addr, once, e)
+	in.proxy, in.once = newProxy(addr, in.pool, e), newProxy(addr, once, e)
 	return in
+}
+
+// pool is connections to an instance.
+type pool interface {
+	http.RoundTripper
+	CloseIdleConnections()
 }
 
 // newPool keeps connections to one instance. Answers are not unpacked.
@@ -96,6 +100,12 @@ func newH2C(to *conns) *http.Transport {
 // that is HTTP/1.1.
 type speaker struct{ h2, h1 *http.Transport }
 
+// CloseIdleConnections is that of both.
+func (s speaker) CloseIdleConnections() {
+	s.h2.CloseIdleConnections()
+	s.h1.CloseIdleConnections()
+}
+
 // RoundTrip implements http.RoundTripper.
 func (s speaker) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Header.Get("Upgrade") != "" {
@@ -105,9 +115,7 @@ func (s speaker) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (in *instance) closeIdle() {
-	for _, pool := range in.pools {
-		pool.CloseIdleConnections()
-	}
+	in.pool.CloseIdleConnections()
 }
 
 // claim takes a request for the instance, unless it drains. The order (count,

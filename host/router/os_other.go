@@ -22,3 +22,16 @@ func syncDir(dir string) error {
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
+
+// pending reports whether something has come that was not read, the end too.
+// A socket of Go's is never waited for by the call itself.
+func pending(c syscall.RawConn) bool {
+	waits := false
+	err := c.Read(func(fd uintptr) bool {
+		var one [1]byte
+		_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK)
+		waits = err != syscall.EAGAIN
+		return true
+	})
+	return waits || err != nil
+}

@@ -36,3 +36,16 @@ func inUse(err error) bool {
 
 // syncDir has nothing to do: NTFS journals a rename.
 func syncDir(string) error { return nil }
+
+// pending reports whether something has come that was not read. The end of a
+// connection is not seen by it.
+func pending(c syscall.RawConn) bool {
+	const fionread = 0x4004667f
+	var waits, returned uint32
+	var failed error
+	err := c.Control(func(fd uintptr) {
+		failed = windows.WSAIoctl(windows.Handle(fd), fionread, nil, 0, (*byte)(unsafe.Pointer(&waits)),
+			uint32(unsafe.Sizeof(waits)), &returned, nil, 0)
+	})
+	return waits > 0 || err != nil || failed != nil
+}
