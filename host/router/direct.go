@@ -219,6 +219,8 @@ func (l *line) head(r *http.Request) (*http.Response, error) {
 		switch {
 		case err != nil:
 			return nil, err
+		case res.StatusCode < 100: // nobody could pass it on
+			return nil, fmt.Errorf("the instance answers with the status %q", res.Status)
 		case res.StatusCode == http.StatusSwitchingProtocols:
 			return nil, errUnasked
 		case res.StatusCode >= 200:
