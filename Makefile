@@ -85,6 +85,10 @@ bench-rollback: ## bad releases found and taken back, beside Flagger's way; ROUN
 	@$(GO) build -o bin/bench-rollback ./lab/bench/rollback
 	bin/bench-rollback -rounds $(ROUNDS) $(BENCHFLAGS)
 
+.PHONY: bench-service
+bench-service: ## what the service kit costs, and its log beside zap and zerolog; BENCHFLAGS="-rounds 1" is quick
+	cd lab/bench/service && $(GO) run . $(BENCHFLAGS)
+
 # What release.yml runs; RELEASE="--snapshot --skip=publish" tries it here.
 .PHONY: release
 release: ## shipper itself for all systems, through .goreleaser.yaml, into dist/

@@ -54,7 +54,9 @@ func Open(o Options) (*Certs, error) {
 // Config is for a server: TLS 1.2 and up, HTTP/2. Each handshake has the
 // certificate that is in force then.
 func (c *Certs) Config() *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.Get(), nil }}
+	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.Get(), nil },
+		GetCertificate:     func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &c.Get().Certificates[0], nil }} // not asked, but looked for
 }
 
 // Expires is when the certificate in force ends.

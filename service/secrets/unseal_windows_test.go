@@ -18,7 +18,7 @@ func TestWindowsSecretsOfShipper(t *testing.T) {
 		t.Fatal(err)
 	}
 	sealed := unsafe.Slice(out.Data, out.Size)
-	path := filepath.Join(t.TempDir(), "secrets.sealed")
+	path := filepath.Join(folder(t), "secrets.sealed")
 	if err := os.WriteFile(path, sealed, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -32,4 +32,15 @@ func TestWindowsSecretsOfShipper(t *testing.T) {
 	if _, err := r.Get(t.Context(), "shipper:DB_PASSWORD"); err == nil {
 		t.Error("a torn file was taken")
 	}
+}
+
+// folder is TempDir for Wine, which fails to clean that up.
+func folder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "service secrets")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }
