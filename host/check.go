@@ -84,9 +84,9 @@ func (s *service) probe(ctx context.Context, slot release.Slot, port int, p rpc.
 	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
 	if p.TCP {
-		detail, ok = dialOnce(ctx, port)
+		detail, ok = dialOnce(ctx, s.g.opts.Dial, port)
 	} else {
-		detail, ok = getOnce(ctx, port, p.HTTP)
+		detail, ok = getOnce(ctx, s.g.opts.Dial, port, p.HTTP)
 	}
 	after, err := s.g.opts.SCM.Status(context.WithoutCancel(ctx), slot.Service(s.name))
 	if err != nil || after.PID != before.PID || !after.Started.Equal(before.Started) {
@@ -95,10 +95,9 @@ func (s *service) probe(ctx context.Context, slot release.Slot, port int, p rpc.
 	return detail, ok, false
 }
 
-func dialOnce(ctx context.Context, port int) (string, bool) {
-	var d net.Dialer
+func dialOnce(ctx context.Context, dial Dial, port int) (string, bool) {
 	address := fmt.Sprintf("127.0.0.1:%d", port)
-	c, err := d.DialContext(ctx, "tcp", address)
+	c, err := dial(ctx, address)
 	if err != nil {
 		return "tcp: " + err.Error(), false
 	}
@@ -107,14 +106,17 @@ func dialOnce(ctx context.Context, port int) (string, bool) {
 }
 
 // getOnce follows no redirects and uses no proxy: the instance itself is asked.
-func getOnce(ctx context.Context, port int, path string) (string, bool) {
+func getOnce(ctx context.Context, dial Dial, port int, path string) (string, bool) {
 	path = "/" + strings.TrimPrefix(path, "/")
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", port, path), nil)
 	if err != nil {
 		return err.Error(), false
 	}
 	client := http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true},
+		Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext:       func(ctx context.Context, _, addr string) (net.Conn, error) { return dial(ctx, addr) },
+		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	began := time.Now()

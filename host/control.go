@@ -38,7 +38,7 @@ func controlPath(l Layout) string { return filepath.Join(l.Guard(), controlName)
 
 // serve accepts connections of whoever knows the token.
 func (g *Guard) serve(ctx context.Context) error {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	l, err := g.opts.Listen(ctx, "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listen for the bridge: %w", err)
 	}
@@ -140,6 +140,11 @@ func expect(conn net.Conn, want []byte) error {
 // DialGuard connects to the guard of this host. The caller must be allowed to
 // read the guard's folder. rpc.Dial takes the connection from there.
 func DialGuard(ctx context.Context, layout Layout) (net.Conn, error) {
+	return DialGuardOver(ctx, layout, dialTCP)
+}
+
+// DialGuardOver is DialGuard on a network of its own.
+func DialGuardOver(ctx context.Context, layout Layout, dial Dial) (net.Conn, error) {
 	b, err := readBounded(controlPath(layout), 64<<10)
 	if err != nil {
 		return nil, fmt.Errorf("find the guard: %w", err)
@@ -148,8 +153,7 @@ func DialGuard(ctx context.Context, layout Layout) (net.Conn, error) {
 	if err := json.Unmarshal(b, &c); err != nil || !strings.HasPrefix(c.Address, "127.") {
 		return nil, fmt.Errorf("find the guard: %s makes no sense", controlPath(layout))
 	}
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", c.Address)
+	conn, err := dial(ctx, c.Address)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the guard: %w", err)
 	}

@@ -25,8 +25,9 @@ const maxDocument = 8 << 20
 // Fields that a newer version wrote survive.
 type document[T any] struct {
 	path  string
-	raw   json.RawMessage    // the value as last read or written
-	wrote func(string) error // for tests: the power may go out after a write
+	raw   json.RawMessage                  // the value as last read or written
+	wrote func(string) error               // for tests: the power may go out after a write
+	write func(string, func() error) error // nil: just do it
 }
 
 type envelope struct {
@@ -100,7 +101,7 @@ func (d *document[T]) save(value T) error {
 			return err
 		}
 	}
-	if err := writeFile(d.path, b); err != nil {
+	if err := d.put(b); err != nil {
 		return err
 	}
 	d.raw = raw
@@ -110,9 +111,21 @@ func (d *document[T]) save(value T) error {
 	return nil
 }
 
+func (d *document[T]) put(b []byte) error {
+	write := func() error { return writeFile(d.path, b) }
+	if d.write != nil {
+		return d.write(d.path, write)
+	}
+	return write()
+}
+
 func (d *document[T]) remove() error {
 	d.raw = nil
-	return errors.Join(removeFile(d.path), removeFile(d.path+".previous"))
+	remove := func() error { return errors.Join(removeFile(d.path), removeFile(d.path+".previous")) }
+	if d.write != nil {
+		return d.write(d.path, remove)
+	}
+	return remove()
 }
 
 // keepUnknown copies into now what then has in places that t does not know.

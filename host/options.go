@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/go-shipper/shipper/host/router"
@@ -50,6 +51,13 @@ type Options struct {
 	Sources func() ([]string, error)
 	// Netsh runs the program that changes the firewall; default: the system's.
 	Netsh func(ctx context.Context, args []string) error
+	// Listen and Dial are the network, of the bridge and of smoke checks;
+	// default: the system's.
+	Listen func(ctx context.Context, addr string) (net.Listener, error)
+	Dial   Dial
+	// Write stands between the guard and each write of a state file, which it
+	// may refuse before or after; default: it just writes.
+	Write func(path string, write func() error) error
 	Log   *slog.Logger // default: slog.Default()
 }
 
@@ -69,10 +77,28 @@ func (o Options) withDefaults() Options {
 	if o.Netsh == nil {
 		o.Netsh = runNetsh
 	}
+	if o.Listen == nil {
+		o.Listen = listenTCP
+	}
+	if o.Dial == nil {
+		o.Dial = dialTCP
+	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
 	return o
+}
+
+// Dial connects to a TCP address of this host.
+type Dial func(ctx context.Context, addr string) (net.Conn, error)
+
+func listenTCP(ctx context.Context, addr string) (net.Listener, error) {
+	return (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+}
+
+func dialTCP(ctx context.Context, addr string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", addr)
 }
 
 type systemClock struct{}

@@ -72,8 +72,8 @@ func newService(g *Guard, name string) *service {
 		routing:     make(chan struct{}, 1),
 		inbox:       make(chan func()),
 		closed:      make(chan struct{}),
-		stateFile:   document[state]{path: filepath.Join(dir, "state.json"), wrote: g.wrote},
-		sessionFile: document[sessionRecord]{path: filepath.Join(dir, "session.json"), wrote: g.wrote},
+		stateFile:   document[state]{path: filepath.Join(dir, "state.json"), wrote: g.wrote, write: g.opts.Write},
+		sessionFile: document[sessionRecord]{path: filepath.Join(dir, "session.json"), wrote: g.wrote, write: g.opts.Write},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -35,6 +36,15 @@ type Client struct {
 // NewClient connects to nothing yet.
 func NewClient(dir string) *Client {
 	return &Client{dir: dir, http: &http.Client{Transport: &http.Transport{IdleConnTimeout: idleTimeout}}}
+}
+
+// NewClientOver is NewClient on a network of its own.
+func NewClientOver(dir string, dial func(ctx context.Context, addr string) (net.Conn, error)) *Client {
+	c := NewClient(dir)
+	c.http.Transport.(*http.Transport).DialContext = func(ctx context.Context, _, addr string) (net.Conn, error) {
+		return dial(ctx, addr)
+	}
+	return c
 }
 
 // Ready waits until the router answers.

@@ -23,6 +23,7 @@ func (e *connectError) Unwrap() error { return e.error }
 // tunnels, so that none outlives a drain.
 type conns struct {
 	addr    string
+	reach   func(ctx context.Context, addr string) (net.Conn, error)
 	mu      sync.Mutex
 	open    map[*conn]struct{}
 	tunnels map[*conn]struct{} // the clients' ends
@@ -30,8 +31,8 @@ type conns struct {
 	closed  bool
 }
 
-func newConns(addr string) *conns {
-	return &conns{addr: addr, open: map[*conn]struct{}{}, tunnels: map[*conn]struct{}{}}
+func newConns(addr string, e *env) *conns {
+	return &conns{addr: addr, reach: e.dial, open: map[*conn]struct{}{}, tunnels: map[*conn]struct{}{}}
 }
 
 // conn is a connection that a drain knows of.
@@ -49,8 +50,7 @@ func (c *conn) Close() error {
 }
 
 func (s *conns) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	d := net.Dialer{Timeout: connectTimeout, Control: failFast}
-	raw, err := d.DialContext(ctx, "tcp", s.addr)
+	raw, err := s.reach(ctx, s.addr)
 	if err != nil {
 		return nil, &connectError{err}
 	}

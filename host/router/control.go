@@ -54,8 +54,7 @@ type controller struct {
 // openControl listens on a fresh loopback port and answers there; publish
 // tells where. cancel gets what ends it before close does.
 func openControl(ctx context.Context, r *Router, cancel context.CancelCauseFunc) (*controller, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	l, err := r.env.control(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func says(c net.Conn, text string) bool {
 }
 
 func newDirect(t testing.TB, addr string) *direct {
-	to := newConns(addr)
+	to := newConns(addr, &env{})
 	t.Cleanup(to.close)
 	return &direct{conns: to, other: newPool(to)}
 }

@@ -35,7 +35,7 @@ type front struct {
 
 // bind takes the address, exclusively, and does not serve yet.
 func bind(ctx context.Context, e *env, addr string) (*front, error) {
-	l, err := socket.Listen(ctx, addr)
+	l, err := e.public(ctx, addr)
 	if err != nil {
 		return nil, &problem.Error{
 			What: "listen on " + addr,

@@ -117,7 +117,7 @@ func FuzzFrames(f *testing.F) {
 // TestLateWebSocketIsToldToGo: its upgrade was on its way when the others were told.
 func TestLateWebSocketIsToldToGo(t *testing.T) {
 	t.Parallel()
-	s := newConns("")
+	s := newConns("", &env{})
 	s.goodbye(0, nil)
 	here, there := net.Pipe()
 	defer there.Close()

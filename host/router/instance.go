@@ -54,7 +54,7 @@ type instance struct {
 func newInstance(slot release.Slot, addr string, h2c bool, c *counters, e *env) *instance {
 	in := &instance{
 		slot: slot, addr: addr, h2c: h2c, counters: c, now: e.Now, born: e.Now(),
-		conns: newConns(addr),
+		conns: newConns(addr, e),
 		idle:  make(chan struct{}), drained: make(chan struct{}),
 	}
 	kept, once := newPool(in.conns), newPool(in.conns)

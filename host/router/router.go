@@ -9,10 +9,13 @@ import (
 	"log"
 	"log/slog"
 	randv2 "math/rand/v2"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/go-shipper/shipper/host/router/socket"
 )
 
 const (
@@ -34,6 +37,9 @@ type Options struct {
 	After func(time.Duration) <-chan time.Time
 	Renew time.Duration // how often certificates are looked at; default 30 s
 	Hold  time.Duration // of requests before stable answers after a start; default 30 s
+	// Listen and Dial are the network; default: the system's.
+	Listen func(ctx context.Context, addr string) (socket.Source, error)
+	Dial   func(ctx context.Context, addr string) (net.Conn, error)
 	// IdleGrace is how long a client's idle connection outlives its address, for
 	// one last request; default 5 s.
 	IdleGrace time.Duration

@@ -28,12 +28,18 @@ type Listener struct {
 	closed bool
 }
 
-// inner is the system's half. A deadline that passed ends a waiting Accept; a
+// Source is the system's half. A deadline that passed ends a waiting Accept; a
 // zero one lets it wait again.
-type inner interface {
+type Source interface {
 	net.Listener
 	SetDeadline(t time.Time) error
 }
+
+type inner = Source
+
+// Over makes a Listener of something else than the system's socket; it can be
+// paused, not given away.
+func Over(s Source) *Listener { return &Listener{inner: s} }
 
 // Listen takes the address, exclusively.
 func Listen(ctx context.Context, addr string) (*Listener, error) {
