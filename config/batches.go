@@ -18,6 +18,13 @@ const (
 	UnreachableQuorum = "quorum"
 )
 
+// What the lock of another run means to a deploy.
+const (
+	ConcurrentReject    = "reject"
+	ConcurrentQueue     = "queue"
+	ConcurrentSupersede = "supersede"
+)
+
 // Needs is how many hosts must answer.
 func (r Rollout) Needs(all int) int {
 	switch r.Unreachable {

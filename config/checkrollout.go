@@ -20,6 +20,7 @@ func (c *checker) rollout() {
 	r := c.t.Rollout
 	c.steps("rollout.steps", r.Steps)
 	c.steps("rollout.laterSteps", r.LaterSteps)
+	c.steps("rollout.hotfixSteps", r.HotfixSteps)
 	c.positive("rollout.parkFor", r.ParkFor > 0)
 	c.positive("rollout.maxUnavailable", r.MaxUnavailable.N > 0)
 	if r.Hold > maxHold {

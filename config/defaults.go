@@ -127,6 +127,7 @@ func (r *Rollout) setDefaults() {
 	r.Strategy, r.Bake = defaultStrategy, defaultBake
 	r.ProgressDeadline, r.KeepWarm, r.ParkFor = defaultProgressDeadline, defaultKeepWarm, defaultParkFor
 	r.Unreachable, r.Hold, r.FastTrack = defaultUnreachable, defaultHold, defaultFastTrack
+	r.OnConcurrent = ConcurrentReject
 	r.MaxUnavailable, r.Quorum = Amount{N: 1}, Amount{N: defaultQuorum, Percent: true}
 }
 

@@ -224,9 +224,11 @@ type Rollout struct {
 	MaxUnavailable   Amount        `yaml:"maxUnavailable"` // hosts that rolling and recreate change at a time
 	FailureBudget    Amount        `yaml:"failureBudget"`  // hosts that may fail and are left behind
 	Unreachable      string        `yaml:"unreachable" enum:"fail|skip|quorum"`
-	Quorum           Amount        `yaml:"quorum"`    // hosts that must answer; of unreachable: quorum
-	FastTrack        time.Duration `yaml:"fastTrack"` // going back to what was stable so long ago leaves the steps out; 0: never
-	Hold             time.Duration `yaml:"hold"`      // how long requests wait while recreate changes a host
+	OnConcurrent     string        `yaml:"onConcurrent" enum:"reject|queue|supersede"` // what another run's lock means to a deploy
+	HotfixSteps      []Step        `yaml:"hotfixSteps"`                                // of deploy --hotfix; nil: LaterSteps
+	Quorum           Amount        `yaml:"quorum"`                                     // hosts that must answer; of unreachable: quorum
+	FastTrack        time.Duration `yaml:"fastTrack"`                                  // going back to what was stable so long ago leaves the steps out; 0: never
+	Hold             time.Duration `yaml:"hold"`                                       // how long requests wait while recreate changes a host
 	ProgressDeadline time.Duration `yaml:"progressDeadline"`
 	Bake             time.Duration `yaml:"bake"`
 	KeepWarm         time.Duration `yaml:"keepWarm"`

@@ -28,7 +28,7 @@ func (p *Pipeline) Deploy(ctx context.Context, req DeployRequest) (Result, error
 	if err := p.trusted(b); err != nil {
 		return res, err
 	}
-	d := &deployment{p: p, b: b, s: s, f: p.fleet(), m: p.missing(), revisions: map[string]release.Revision{}}
+	d := &deployment{p: p, b: b, s: s, req: req, f: p.fleet(), m: p.missing(), revisions: map[string]release.Revision{}}
 	if d.secrets, err = p.secrets(); err != nil {
 		return res, err
 	}
@@ -62,7 +62,10 @@ func (p *Pipeline) Deploy(ctx context.Context, req DeployRequest) (Result, error
 	if err := forwards(b.Release(), before, req); err != nil {
 		return res, err
 	}
-	return p.underRun(ctx, d.f, s, "deploy", res, func(l *lease) (Result, error) {
+	if err := p.takeTurn(ctx, d.f, s, p.turn(req)); err != nil {
+		return res, stopped(ctx, err)
+	}
+	return p.asRun(ctx, d.f, s, "deploy", res, func(l *lease) (Result, error) {
 		return d.underLock(ctx, l, res)
 	})
 }
@@ -72,6 +75,7 @@ type deployment struct {
 	p         *Pipeline
 	b         *packaging.Bundle
 	s         *story
+	req       DeployRequest
 	f         fleet    // those who are there
 	m         *missing // the others
 	secrets   map[string]string
@@ -134,6 +138,9 @@ func (d *deployment) alreadyRunning(before map[string]rpc.ServiceStatus) bool {
 
 // underLock pushes and lets the engine decide.
 func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Result, error) {
+	if err := d.stillForwards(ctx); err != nil {
+		return res, stopped(ctx, err)
+	}
 	if err := d.pushAll(ctx, l); err != nil {
 		if ctx.Err() != nil || errors.Is(err, errAborted) {
 			res.State = rollout.Aborted
@@ -152,6 +159,10 @@ func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Resul
 		first[name] = st.Stable == ""
 	}
 	steps := plan(d.p.Target, first)
+	if d.req.Hotfix {
+		d.s.note(journal.TypeWarning, "", "hotfix: takes the steps of rollout.hotfixSteps")
+		steps.Steps = hotfixSteps(d.p.Target.Rollout)
+	}
 	steps.Batches, steps.Spare = only(steps.Batches, d.f.names()), d.m.spare(len(d.f))
 	d.fastTrack(&steps, now)
 	engine, err := rollout.New(steps)
@@ -165,6 +176,16 @@ func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Resul
 		d.p.upgradeRouters(ctx, d.f, d.s)
 	}
 	return res, err
+}
+
+// stillForwards looks again under the lock: who waited for it may have been
+// overtaken by a newer version.
+func (d *deployment) stillForwards(ctx context.Context) error {
+	now, err := d.p.statuses(ctx, d.f)
+	if err != nil {
+		return err
+	}
+	return forwards(d.b.Release(), now, d.req)
 }
 
 // pushAll pushes to all hosts; a request to abort ends it, and so does a lost

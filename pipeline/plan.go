@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/go-shipper/shipper/config"
+	"github.com/go-shipper/shipper/release"
 	"github.com/go-shipper/shipper/rollout"
 )
 
@@ -29,6 +30,23 @@ func plan(t config.Target, first map[string]bool) rollout.Plan {
 		NoRollback:       !t.Rollback.Auto,
 		Scope:            t.Rollback.Scope,
 	}
+}
+
+// hotfixSteps are the steps of a hotfix; smoke checks and rollback stay.
+func hotfixSteps(r config.Rollout) []rollout.Step {
+	if r.HotfixSteps != nil {
+		return steps(r.HotfixSteps)
+	}
+	if r.LaterSteps != nil {
+		return steps(r.LaterSteps)
+	}
+	var last []rollout.Step
+	for _, s := range r.Steps {
+		if s.SetWeight != nil && *s.SetWeight < release.Full {
+			last = []rollout.Step{{SetWeight: s.SetWeight}, {Analysis: true}}
+		}
+	}
+	return last
 }
 
 // only keeps the hosts named, in their batches: the others are where they

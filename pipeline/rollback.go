@@ -164,6 +164,11 @@ func (p *Pipeline) underRun(ctx context.Context, f fleet, s *story, verb string,
 		res.State = rollout.Failed
 		return res, stopped(ctx, err)
 	}
+	return p.asRun(ctx, f, s, verb, res, work)
+}
+
+// asRun is underRun from the lock on.
+func (p *Pipeline) asRun(ctx context.Context, f fleet, s *story, verb string, res Result, work func(*lease) (Result, error)) (Result, error) {
 	l, letGo := p.hold(context.WithoutCancel(ctx), f, s.run)
 	stopScribe := p.scribe(context.WithoutCancel(ctx), f, s)
 	s.tell(journal.TypeRunStarted, "", p.opening(verb, res.Release, f))

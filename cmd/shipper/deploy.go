@@ -18,6 +18,7 @@ func (p *program) deployCommand() *cli.Command {
 			&cli.StringFlag{Name: "bundle", Usage: "release this `FILE`, made by shipper build"},
 			&cli.StringFlag{Name: "release", Usage: "release the highest version among the bundles that `CONSTRAINT` allows, like ^1.4"},
 			&cli.BoolFlag{Name: "allow-downgrade", Usage: "release a version below the one that is stable"},
+			&cli.BoolFlag{Name: "hotfix", Usage: "stable is what burns: end a deploy that is under way, and take rollout.hotfixSteps"},
 			unreachableFlag(),
 		},
 		Action: p.simple("deploy", p.deploy),
@@ -36,7 +37,7 @@ func (p *program) deploy(c *cli.Context, run verbs) (pipeline.Result, error) {
 func (p *program) request(c *cli.Context) (pipeline.DeployRequest, error) {
 	req := pipeline.DeployRequest{
 		Dir: filepath.Dir(p.target.Path), Bundle: c.String("bundle"),
-		Release: c.String("release"), AllowDowngrade: c.Bool("allow-downgrade"),
+		Release: c.String("release"), AllowDowngrade: c.Bool("allow-downgrade"), Hotfix: c.Bool("hotfix"),
 	}
 	err := p.target.CheckFiles()
 	switch {
