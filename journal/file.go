@@ -127,7 +127,7 @@ func (j *File) fresh(records []Record) (fresh []Record, lines []byte, err error)
 		if m := r.mark(); j.have[m] || seen[m] {
 			continue
 		}
-		if r.Type == TypeMeasurement && j.size > maxMeasured {
+		if (r.Type == TypeMeasurement || r.Type == TypeLook) && j.size > maxMeasured {
 			continue
 		}
 		line, err := encode(r)

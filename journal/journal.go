@@ -38,6 +38,8 @@ const (
 	TypeWeight       = "weight"        // WeightSet
 	TypeStep         = "step"          // StepBegan
 	TypeMeasurement  = "measurement"   // Measurement
+	TypeLook         = "look"          // Look
+	TypeReplayed     = "replayed"      // Replayed
 	TypeVerdict      = "verdict"       // Verdict
 	TypeRequest      = "request"       // Request of a person or another process
 	TypePaused       = "paused"        // Note

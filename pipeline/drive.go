@@ -50,6 +50,7 @@ type driver struct {
 	ask    string          // asked of the engine once the first step began: promote of a parked run
 
 	entered bool // some step began
+	looks   looks
 
 	mu        sync.Mutex
 	slots     map[string]rpc.Started
@@ -62,7 +63,7 @@ func newDriver(p *Pipeline, f fleet, l *lease, t task, s *story, e *rollout.Engi
 		p: p, f: f, run: s.run, task: t, story: s, engine: e,
 		events: l.events,
 		watch:  map[string]context.CancelFunc{}, hosts: map[string]*worker{},
-		slots: map[string]rpc.Started{}, fault: map[string]error{},
+		slots: map[string]rpc.Started{}, looks: newLooks(), fault: map[string]error{},
 	}
 }
 
@@ -112,6 +113,8 @@ func (d *driver) hear(ctx context.Context, ev rollout.Event) {
 	switch ev := ev.(type) {
 	case rollout.Asked:
 		d.story.tell(journal.TypeRequest, "", journal.Request{Kind: ev.Kind, By: ev.By})
+	case rollout.Counted:
+		d.look(ev)
 	case rollout.HostLost:
 		d.remember(ev.Host, ev.Err)
 		d.story.note(journal.TypeWarning, ev.Host, "host lost: "+ev.Err.Error())
@@ -215,6 +218,7 @@ func (d *driver) refusedEverywhere() bool {
 func (d *driver) tellNote(note any) {
 	switch n := note.(type) {
 	case rollout.StepNote:
+		d.keepLooks()
 		d.entered = true
 		d.story.tell(journal.TypeStep, "", journal.StepBegan{Batch: n.Batch, Batches: n.Batches, Step: n.Step, Steps: n.Steps, What: n.What})
 	case rollout.MeasurementNote:
@@ -222,6 +226,7 @@ func (d *driver) tellNote(note any) {
 			Signal: n.Signal, Canary: arm(n.Canary), Stable: arm(n.Stable), Outcome: string(n.Outcome), Why: n.Why,
 		})
 	case rollout.VerdictNote:
+		d.keepLooks()
 		d.story.tell(journal.TypeVerdict, "", journal.Verdict{
 			Outcome: string(n.Outcome), Signal: n.Signal, Why: n.Why, Step: n.Step,
 			Elapsed: n.Elapsed.Seconds(), Evidence: n.Evidence,

@@ -81,6 +81,10 @@ func Answer(w io.Writer, r journal.Record) error {
 	case journal.TypeTravel:
 		_, err := fmt.Fprintf(w, "%s: %s\n", clean(r.Host), travels(decode[journal.Travel](r)))
 		return err
+	case journal.TypeReplayed:
+		d := decode[journal.Replayed](r)
+		_, err := fmt.Fprintf(w, "%s: %s after %s: %s\n", clean(d.Step), clean(d.Outcome), span(seconds(d.Elapsed)), clean(d.Why))
+		return err
 	case journal.TypePruned:
 		_, err := fmt.Fprintf(w, "%s: %s\n", clean(r.Host), pruned(decode[journal.Pruned](r)).text)
 		return err

@@ -25,6 +25,7 @@ type program struct {
 	text   *lines // what was asked for, with --json
 	start  func(*pipeline.Pipeline) verbs
 	target config.Target // of the verbs that work on one
+	alpha  float64       // of analyze; 0: as configured
 	verb   string
 	result pipeline.Result
 }
@@ -87,7 +88,7 @@ func (p *program) app() *cli.App {
 			p.initCommand(), p.validateCommand(), p.buildCommand(),
 			p.planCommand(), p.deployCommand(), p.statusCommand(), p.historyCommand(),
 			p.promoteCommand(), p.pauseCommand(), p.resumeCommand(), p.abortCommand(), p.rollbackCommand(), p.syncCommand(),
-			p.keygenCommand(), p.verifyCommand(), p.verifyBuildCommand(),
+			p.analyzeCommand(), p.keygenCommand(), p.verifyCommand(), p.verifyBuildCommand(),
 			p.doctorCommand(), p.logsCommand(), p.lockCommand(), p.pruneCommand(), p.removeCommand(),
 			labCommand(), p.demoCommand(), p.versionCommand(), p.completionCommand(),
 		},

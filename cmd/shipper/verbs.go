@@ -26,6 +26,7 @@ type verbs interface {
 	Rollback(ctx context.Context, req pipeline.RollbackRequest) (pipeline.Result, error)
 	Sync(ctx context.Context, req pipeline.DeployRequest) (pipeline.Result, error)
 	Status(ctx context.Context) (pipeline.FleetStatus, error)
+	Replay(ctx context.Context, run string) ([]journal.Replayed, error)
 	History(ctx context.Context) ([]pipeline.HistoryEntry, error)
 	Ask(ctx context.Context, kind string) (pipeline.Result, error)
 	Resume(ctx context.Context, kind string) (pipeline.Result, error)
@@ -56,6 +57,9 @@ func (p *program) pipeline(c *cli.Context) (verbs, error) {
 		if p.target.Rollout.Unreachable, err = unreachable(c.String("unreachable")); err != nil {
 			return nil, err
 		}
+	}
+	if p.alpha > 0 {
+		p.target.Analysis.Alpha = p.alpha
 	}
 	p.told.expect(p.target.Hosts)
 	run := p.over(p.target)

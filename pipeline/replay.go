@@ -1,0 +1,155 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/journal"
+	"github.com/go-shipper/shipper/problem"
+	"github.com/go-shipper/shipper/release"
+	"github.com/go-shipper/shipper/rollout"
+	"github.com/go-shipper/shipper/rollout/analysis"
+)
+
+// Replay judges a recorded run again, by the signals of the configuration as
+// it is now, and tells what each step would have come to.
+func (p *Pipeline) Replay(ctx context.Context, run string) ([]journal.Replayed, error) {
+	records, err := p.story(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(records, func(r journal.Record) bool { return r.Type == journal.TypeLook }) {
+		return nil, problem.New(problem.Failed, "`shipper history` lists runs; rollbacks and older runs have no counters in their journals",
+			"run %s can not be judged again: its journal has no counters", run)
+	}
+	return p.replay(records)
+}
+
+// story is a run's journal, put together from all hosts that have it.
+func (p *Pipeline) story(ctx context.Context, run string) ([]journal.Record, error) {
+	f := p.fleet()
+	defer f.close()
+	if err := f.connect(ctx, false); err != nil {
+		return nil, err
+	}
+	var stories [][]journal.Record
+	var last error
+	for _, h := range f {
+		err := h.call(ctx, 0, func(c *rpc.Client) error {
+			records, err := c.Read(ctx, rpc.Read{Service: p.Target.Service.Name, Run: run})
+			stories = append(stories, records)
+			return err
+		})
+		if err != nil {
+			last = err
+		}
+	}
+	if all := journal.Merge(stories...); len(all) > 0 {
+		return all, nil
+	}
+	return nil, remoteProblem(last, "read the journal of run "+run)
+}
+
+// replayer feeds a judge from a journal.
+type replayer struct {
+	judge   *analysis.Judge
+	hosts   []string
+	totals  map[string]analysis.Look
+	weight  release.Weight
+	step    string
+	traffic time.Time // first weight above 0
+	out     []journal.Replayed
+	over    bool // failed: a run ends there
+}
+
+func (p *Pipeline) replay(records []journal.Record) ([]journal.Replayed, error) {
+	var own []rollout.Signal
+	for _, s := range signals(p.Target.Analysis) {
+		if err := s.Validate(); err != nil {
+			return nil, planProblem(err)
+		}
+		if s.Kind != analysis.Asked { // nobody knows what they would have answered
+			own = append(own, s)
+		}
+	}
+	r := &replayer{totals: map[string]analysis.Look{}}
+	for _, rec := range records {
+		if rec.Type == journal.TypeLook && !slices.Contains(r.hosts, rec.Host) {
+			r.hosts = append(r.hosts, rec.Host)
+		}
+	}
+	r.judge = analysis.NewJudge(own, p.Target.Analysis.MinRequests, r.hosts)
+	for _, rec := range records {
+		if err := r.read(rec); err != nil {
+			return nil, err
+		}
+	}
+	return r.out, nil
+}
+
+func (r *replayer) read(rec journal.Record) error {
+	switch rec.Type {
+	case journal.TypeStep:
+		var s journal.StepBegan
+		if err := decode(rec, &s); err != nil {
+			return err
+		}
+		r.step = fmt.Sprintf("step %d/%d %s", s.Step, s.Steps, s.What)
+		if s.Batches > 1 {
+			r.step = fmt.Sprintf("batch %d/%d %s", s.Batch, s.Batches, r.step)
+		}
+	case journal.TypeWeight:
+		var w journal.WeightSet
+		if err := decode(rec, &w); err != nil {
+			return err
+		}
+		r.shift(rec.Time, w.Weight)
+	case journal.TypeLook:
+		var l journal.Look
+		if err := decode(rec, &l); err != nil {
+			return err
+		}
+		r.look(rec, l)
+	}
+	return nil
+}
+
+// shift begins a step at another weight; all hosts of a batch tell the same.
+func (r *replayer) shift(now time.Time, w release.Weight) {
+	if w == r.weight {
+		return
+	}
+	r.weight = w
+	if w > 0 && r.traffic.IsZero() {
+		r.traffic = now
+	}
+	r.judge.Begin(now, w)
+}
+
+func (r *replayer) look(rec journal.Record, l journal.Look) {
+	t := r.totals[rec.Host]
+	t = analysis.Look{Epoch: "replay", Canary: added(t.Canary, l.Canary), Stable: added(t.Stable, l.Stable)}
+	r.totals[rec.Host] = t
+	if r.over {
+		return
+	}
+	r.judge.Observe(rec.Time, rec.Host, t)
+	if r.weight == 0 {
+		return
+	}
+	v := r.judge.Verdict(rec.Time)
+	r.over = v.Outcome == analysis.Failed
+	r.tell(journal.Replayed{Step: r.step, Signal: v.Signal, Outcome: string(v.Outcome), Why: v.Why, Elapsed: rec.Time.Sub(r.traffic).Seconds()})
+}
+
+// tell keeps the last verdict of each step.
+func (r *replayer) tell(v journal.Replayed) {
+	if n := len(r.out); n > 0 && r.out[n-1].Step == v.Step {
+		r.out[n-1] = v
+		return
+	}
+	r.out = append(r.out, v)
+}
