@@ -266,3 +266,15 @@ func TestReloadTellsAllErrors(t *testing.T) {
 		t.Errorf("logged %s", told.logged())
 	}
 }
+
+// Who wants to know how it ended is told, the first one last.
+func TestAtEnd(t *testing.T) {
+	broken, full := errors.New("broken"), errors.New("disk full")
+	var told []string
+	err := Run(t.Context(), Func(func(ctx context.Context) error { return broken }), WithMode(Daemon), WithLogger(slog.New(slog.DiscardHandler)),
+		AtEnd(func(err error) error { told = append(told, "log "+err.Error()); return full }),
+		AtEnd(func(err error) error { told = append(told, "crashes "+err.Error()); return nil }))
+	if !errors.Is(err, broken) || !errors.Is(err, full) || !slices.Equal(told, []string{"crashes broken", "log broken"}) {
+		t.Errorf("%v, told %v", err, told)
+	}
+}

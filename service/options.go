@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"time"
 )
@@ -25,7 +24,7 @@ type options struct {
 	roleFile            string
 	registration        Registration
 	parts               []App
-	closers             []io.Closer
+	atEnd               []func(error) error
 	jobs                []Job
 	checks              []Check
 	live                []func() error
@@ -73,9 +72,10 @@ func WithRegistration(r Registration) Option { return func(o *options) { o.regis
 // the app, in order, and stopped after it, in reverse. Inside, From works.
 func WithPart(part App) Option { return func(o *options) { o.parts = append(o.parts, part) } }
 
-// WithCloser closes c at the very end, after the last line of the log: for the
-// log itself. Closers are closed in reverse.
-func WithCloser(c io.Closer) Option { return func(o *options) { o.closers = append(o.closers, c) } }
+// AtEnd calls f at the very end, after the last line of the kit's own log, with
+// what Run is about to return: for the log itself, and for what wants to know
+// how it ended. The last one given is called first. Its error fails Run.
+func AtEnd(f func(err error) error) Option { return func(o *options) { o.atEnd = append(o.atEnd, f) } }
 
 // WithJob adds periodic work.
 func WithJob(j Job) Option { return func(o *options) { o.jobs = append(o.jobs, j) } }

@@ -19,8 +19,9 @@ func Run(ctx context.Context, app App, opts ...Option) (err error) {
 		return err
 	}
 	defer func() {
-		for _, c := range slices.Backward(s.o.closers) {
-			err = errors.Join(err, c.Close())
+		ended := err
+		for _, f := range slices.Backward(s.o.atEnd) {
+			err = errors.Join(err, f(ended))
 		}
 	}()
 	ctx = s.bind(ctx)

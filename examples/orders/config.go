@@ -7,34 +7,39 @@ import (
 	"time"
 
 	"github.com/go-shipper/shipper/service"
-	"github.com/go-shipper/shipper/service/reload"
 )
 
-// configure reads the command line; a verb as install stops it.
-func configure(args []string, env func(string) string) (*app, error) {
-	a := &app{params: reload.NewParams(), drain: 10 * time.Second}
+// config is the command line; most of it may also come by the environment.
+type config struct {
+	listen, data, log, settings, control string
+	issuer, cert, key, consulToken       string
+	sync                                 time.Duration
+	faults                               faultSettings
+}
+
+// parseConfig stops at a verb as install.
+func parseConfig(args []string, env func(string) string) (config, error) {
+	var c config
 	flags := flag.NewFlagSet("orders", flag.ContinueOnError)
-	flags.StringVar(&a.listen, "listen", service.Address(), "address to listen on (also SHIPPER_LISTEN, PORT)")
-	flags.StringVar(&a.control, "control", env("ORDERS_CONTROL"), "folder of the remote control (also ORDERS_CONTROL); empty: none")
-	flags.DurationVar(&a.sync, "sync", time.Minute, "time between two looks at all orders, in the stable instance only")
-	data := flags.String("data", env("ORDERS_DATA"), "file that keeps the orders (also ORDERS_DATA); empty: memory only")
-	logTo := flags.String("log", env("ORDERS_LOG"), "file to append the log to (also ORDERS_LOG); empty: stderr")
-	settings := flags.String("settings", env("ORDERS_SETTINGS"), "JSON file of log_level and max_connections (also ORDERS_SETTINGS)")
+	flags.StringVar(&c.listen, "listen", service.Address(), "address to listen on (also SHIPPER_LISTEN, PORT)")
+	flags.StringVar(&c.data, "data", env("ORDERS_DATA"), "file that keeps the orders (also ORDERS_DATA); empty: memory only")
+	flags.StringVar(&c.log, "log", env("ORDERS_LOG"), "file to append the log to, with crash reports beside it (also ORDERS_LOG); empty: stderr, no reports")
+	flags.StringVar(&c.settings, "settings", env("ORDERS_SETTINGS"), "JSON file of log_level and max_connections, followed (also ORDERS_SETTINGS)")
+	flags.StringVar(&c.control, "control", env("ORDERS_CONTROL"), "folder of the remote control (also ORDERS_CONTROL); empty: none")
+	flags.StringVar(&c.issuer, "issuer", env("ORDERS_ISSUER"), "URL of the issuer of tokens that orders asks for (also ORDERS_ISSUER); empty: asks for none")
+	flags.StringVar(&c.cert, "cert", env("ORDERS_CERT"), "PEM file of the certificate (also ORDERS_CERT); empty: no TLS")
+	flags.StringVar(&c.key, "key", env("ORDERS_KEY"), "PEM file of its key (also ORDERS_KEY)")
+	flags.StringVar(&c.consulToken, "consul-token", "env:CONSUL_HTTP_TOKEN", "where the token for Consul is: env:NAME, file:PATH, shipper:NAME")
+	flags.DurationVar(&c.sync, "sync", time.Minute, "time between two looks at all orders, in the stable instance only")
 	show := flags.Bool("version", false, "print the version and end")
 	if err := flags.Parse(args); err != nil {
-		return nil, err
+		return c, err
 	}
 	if *show {
 		fmt.Println(version, commit)
 		os.Exit(0)
 	}
 	var err error
-	if a.misbehaviour.faults, err = parseFaults(faults, env); err != nil {
-		return nil, err
-	}
-	if a.store, err = openStore(*data); err != nil {
-		return nil, err
-	}
-	a.slot = env("SHIPPER_SLOT")
-	return a, a.openLog(*logTo, *settings)
+	c.faults, err = parseFaults(faults, env)
+	return c, err
 }

@@ -1,6 +1,7 @@
 // Orders is a small HTTP service that is shipped in the demo and the tests:
-// orders as JSON under /orders, its version under /version, and all that
-// package service gives. It can be told to misbehave (faults.go).
+// orders as JSON under /orders, its version under /version, its numbers under
+// /metrics, and all that package service gives. It can be told to misbehave
+// (faults.go).
 package main
 
 import (
@@ -9,11 +10,14 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/go-shipper/shipper/service"
-	"github.com/go-shipper/shipper/service/consul"
+	"github.com/go-shipper/shipper/service/certs"
 	"github.com/go-shipper/shipper/service/log"
+	"github.com/go-shipper/shipper/service/metrics"
+	"github.com/go-shipper/shipper/service/recovery"
 	"github.com/go-shipper/shipper/service/reload"
 	"github.com/go-shipper/shipper/service/trace"
 )
@@ -26,78 +30,103 @@ var (
 )
 
 func main() {
-	a, err := configure(os.Args[1:], os.Getenv)
+	c, err := parseConfig(os.Args[1:], os.Getenv)
+	a := &app{config: c, server: server{slot: os.Getenv("SHIPPER_SLOT"), misbehaviour: misbehaviour{faults: c.faults}}}
+	for _, open := range []func() error{a.openLog, a.openStore, a.openDoors, a.watchCrashes, a.joinConsul} {
+		if err == nil {
+			err = open()
+		}
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(2)
 	}
-	service.Main("orders", service.Func(a.serve), a.options()...)
+	service.Main("orders", service.Func(a.serve), a.options...)
 }
 
-// app is the service as it is configured.
+// app is orders with all that it lives with.
 type app struct {
+	config
 	server
-	listen, control string
-	sync            time.Duration
-	drain           time.Duration
-	log             *log.Log
-	params          *reload.Params
-	limiter         *reload.Limiter
-	settings        *reload.File[reload.Settings] // nil: none
+	log     *log.Log
+	metrics *metrics.Metrics
+	limiter *reload.Limiter
+	lock    func(http.Handler) http.Handler // lets in who may take orders
+	tls     *certs.Certs                    // nil: none
+	options []service.Option
 }
+
+func (a *app) use(o ...service.Option) { a.options = append(a.options, o...) }
 
 // openLog also declares what can be changed while it runs: by the settings
-// file, and by hand: orders control SET log_level=debug.
-func (a *app) openLog(file, settings string) error {
+// file, or by hand: orders control SET log_level=debug.
+func (a *app) openLog() error {
+	level, params := new(slog.LevelVar), reload.NewParams()
+	o := log.Options{Service: "orders", Version: version, Slot: a.slot, Level: level, File: a.config.log}
 	mode, err := service.DetectMode()
+	if o.Text = mode == service.Debug; mode == service.WindowsService {
+		o.Events, err = log.OpenEvents("orders")
+	}
 	if err != nil {
 		return err
-	}
-	var level slog.LevelVar
-	o := log.Options{Service: "orders", Version: version, Slot: a.slot, Level: &level, File: file, Text: mode == service.Debug}
-	if mode == service.WindowsService {
-		if o.Events, err = log.OpenEvents("orders"); err != nil {
-			return err
-		}
 	}
 	if a.log, err = log.Open(o); err != nil {
 		return err
 	}
 	slog.SetDefault(a.log.Logger())
-	a.params.Level("log_level", &level)
-	a.limiter = reload.NewLimiter(a.params.Int("max_connections", 500, 50, 500, "connections"))
-	if settings == "" {
+	params.Level("log_level", level)
+	a.limiter = reload.NewLimiter(params.Int("max_connections", 500, 50, 500, "connections"))
+	a.metrics = metrics.New(metrics.Options{Service: "orders", Version: version, Slot: a.slot})
+	a.metrics.Log(a.log)
+	a.use(service.WithVersion(version), service.WithLogger(a.log.Logger()), service.AtEnd(func(error) error { return a.log.Close() }),
+		service.WithDrainTimeout(10*time.Second), service.WithControl(a.control), service.WithSet(params.Set),
+		service.WithRegistration(service.Registration{DisplayName: "Orders", Description: "Takes orders over HTTP"}))
+	if a.settings == "" {
 		return nil
 	}
-	if a.settings, err = reload.Open(settings, reload.Options[reload.Settings]{Log: a.log.Logger()}); err != nil {
+	file, err := reload.Open(a.settings, reload.Options[reload.Settings]{})
+	if err != nil {
 		return err
 	}
-	return a.settings.Use(context.Background(), "parameters", func(_ context.Context, _, next reload.Settings) (func(), error) {
-		return a.params.Prepare(next)
-	})
+	a.use(service.WithPart(file), service.WithReload(file.Reload), service.WithChecks(service.Check{Name: "settings", Probe: file.Check}))
+	return file.Use(context.Background(), "settings", func(_ context.Context, _, next reload.Settings) (func(), error) { return params.Prepare(next) })
 }
 
-func (a *app) options() []service.Option {
-	o := []service.Option{
-		service.WithVersion(version), service.WithLogger(a.log.Logger()), service.WithCloser(a.store), service.WithCloser(a.log),
-		service.WithDrainTimeout(a.drain), service.WithControl(a.control), service.WithSet(a.params.Set),
-		service.WithRegistration(service.Registration{DisplayName: "Orders", Description: "Takes orders over HTTP"}),
-		service.WithChecks(service.CPU(), service.Memory(), service.Dependency("store", a.store.ping),
-			service.DiskWait(a.store.dir(), time.Second), a.misbehaviour.check()),
-		service.WithJob(service.Job{Name: "sync", Every: a.sync, Timeout: time.Minute, Singleton: true, Run: a.count}),
+func (a *app) openStore() (err error) {
+	if a.store, err = openStore(a.data, a.metrics.Registry()); err != nil {
+		return err
 	}
-	if a.settings != nil {
-		o = append(o, service.WithPart(a.settings), service.WithReload(a.settings.Reload))
+	a.metrics.Health("store", a.store.ping)
+	a.use(service.AtEnd(func(error) error { return a.store.Close() }), service.WithChecks(service.CPU(), service.Memory(),
+		service.Dependency("store", a.store.ping), service.DiskWait(a.store.dir(), time.Second), a.misbehaviour.check()))
+	return nil
+}
+
+// watchCrashes reports the crash of the run before, and counts it when the
+// supervised work of this one fails.
+func (a *app) watchCrashes() error {
+	supervisor, keep := recovery.NewSupervisor("sync", recovery.Policy{}, nil), os.TempDir()
+	if a.config.log != "" {
+		keep = filepath.Join(filepath.Dir(a.config.log), "crashes")
+		crashes, err := recovery.Watch(recovery.Options{Dir: keep, Name: "orders", Version: version, LogFile: a.config.log})
+		if err != nil {
+			return err
+		}
+		supervisor = crashes.Supervisor("sync")
+		a.use(service.AtEnd(crashes.End))
 	}
-	if os.Getenv("CONSUL_HTTP_ADDR") != "" {
-		o = append(o, service.WithPart(consul.New(consul.Options{Endpoint: a.listen, Tags: []string{"http"}})))
-	}
-	return o
+	w := &worker{log: a.log.Logger(), store: a.store, checkpoint: recovery.NewCheckpoint[progress](filepath.Join(keep, "sync"), 1, nil)}
+	a.use(service.WithChecks(service.Check{Name: "sync", Action: service.Unready, Probe: supervisor.Check}),
+		service.WithJob(service.Job{Name: "sync", Every: a.sync, Timeout: time.Minute, Singleton: true, Run: func(ctx context.Context) error {
+			return supervisor.Run(ctx, w.sync)
+		}}))
+	return nil
 }
 
 // serve answers until ctx ends, and then what is in flight.
 func (a *app) serve(ctx context.Context) error {
 	s := service.From(ctx)
+	a.metrics.State(func() string { return string(s.State().To) }, "INIT", "RUNNING", "DEGRADED", "STOPPING", "STOPPED")
 	if err := a.slowStart(ctx); err != nil {
 		return err
 	}
@@ -105,18 +134,12 @@ func (a *app) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	handler := trace.Handler(log.Requests(a.log.Logger(), a.handler()))
-	err = service.ServeOn(ctx, a.limiter.Listen(l), &http.Server{Handler: a.limiter.Handler(handler), ConnContext: a.limiter.ConnContext})
+	handler := a.metrics.Requests(a.handler(a.lock, a.metrics.Handler()))
+	web := &http.Server{Handler: a.limiter.Handler(trace.Handler(log.Requests(a.log.Logger(), handler))), ConnContext: a.limiter.ConnContext}
+	if a.tls != nil {
+		web.TLSConfig = a.tls.Config()
+	}
+	err = service.ServeOn(ctx, a.limiter.Listen(l), web)
 	a.misbehaviour.hang()
 	return err
-}
-
-// count is the work that may run once only: it looks at all orders.
-func (a *app) count(ctx context.Context) error {
-	orders, err := a.store.list()
-	if err != nil {
-		return fmt.Errorf("count orders: %w", err)
-	}
-	a.log.Logger().InfoContext(ctx, "orders", "newest", len(orders))
-	return nil
 }

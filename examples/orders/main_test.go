@@ -146,22 +146,63 @@ func TestCrashes(t *testing.T) {
 
 func TestRefusesToRun(t *testing.T) {
 	none := func(string) string { return "" }
-	run := func(args []string, env func(string) string) error { _, err := configure(args, env); return err }
-	if err := run([]string{"-nothing"}, none); err == nil {
+	if _, err := parseConfig([]string{"-nothing"}, none); err == nil {
 		t.Error("took an unknown flag")
 	}
-	if err := run(nil, func(name string) string { return map[string]string{"ORDERS_FAIL_RATIO": "x"}[name] }); err == nil {
+	if _, err := parseConfig(nil, func(name string) string { return map[string]string{"ORDERS_FAIL_RATIO": "x"}[name] }); err == nil {
 		t.Error("took a ratio that is none")
 	}
-	if err := run([]string{"-data", filepath.Join(t.TempDir(), "no", "file")}, none); err == nil {
-		t.Error("took a data file that cannot be")
-	}
-	if err := run([]string{"-settings", filepath.Join(t.TempDir(), "none.json")}, none); err == nil {
-		t.Error("took settings that are not there")
+	for _, flag := range []string{"-data", "-settings", "-cert"} {
+		cmd := exec.Command(os.Args[0], "-listen", "127.0.0.1:0", flag, filepath.Join(t.TempDir(), "no", "file"))
+		cmd.Env = append(os.Environ(), "ORDERS_TEST_RUN=1")
+		if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), "error: ") {
+			t.Errorf("took a file that is not there for %s: %v: %s", flag, err, out)
+		}
 	}
 	cmd := exec.Command(os.Args[0], "-listen", "127.0.0.1:0")
 	cmd.Env = append(os.Environ(), "ORDERS_TEST_RUN=1", "ORDERS_FAIL_START=1")
 	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "error: told to fail by ORDERS_FAIL_START") {
 		t.Errorf("started although told not to: %v: %s", err, out)
 	}
+}
+
+// All that the kit brings, seen from outside: numbers, settings, and
+// a remote control that changes some and refuses others, twice in a row.
+func TestTheKitFromOutside(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("an interrupt cannot be sent there without a console")
+	}
+	dir := t.TempDir()
+	settings := filepath.Join(dir, "settings.json")
+	if err := os.WriteFile(settings, []byte(`{"max_connections": 60}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for run := 1; run <= 2; run++ {
+		cmd, url := start(t, "ORDERS_SETTINGS="+settings, "ORDERS_CONTROL="+filepath.Join(dir, "run"))
+		call(t, "POST", url+"/orders", `{"item":"bolt","quantity":4}`)
+		if _, body := call(t, "GET", url+"/metrics", ""); !strings.Contains(body, "orders_taken_total 1") || !strings.Contains(body, `service_state{state="RUNNING"} 1`) {
+			t.Errorf("metrics: %s", body)
+		}
+		if _, body := call(t, "GET", url+"/readyz", ""); !strings.Contains(body, `"role":"stable"`) || !strings.Contains(body, `"name":"settings"`) {
+			t.Errorf("ready: %s", body)
+		}
+		for command, want := range map[string]bool{"SET log_level=debug": true, "SET max_connections=10": false, "RELOAD": true, "STATUS": true} {
+			out, err := control(dir, command)
+			if (err == nil) != want {
+				t.Errorf("%s: %v: %s", command, err, out)
+			}
+		}
+		if out, err := control(dir, "STOP"); err != nil {
+			t.Errorf("stop: %v: %s", err, out)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("stopped with %v", err)
+		}
+	}
+}
+
+func control(dir, command string) ([]byte, error) {
+	cmd := exec.Command(os.Args[0], append([]string{"control", "-dir", filepath.Join(dir, "run"), "-slot", "blue"}, strings.Fields(command)...)...)
+	cmd.Env = append(os.Environ(), "ORDERS_TEST_RUN=1")
+	return cmd.CombinedOutput()
 }

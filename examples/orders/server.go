@@ -15,16 +15,14 @@ type server struct {
 // maxBody bounds an order as it is sent, in bytes.
 const maxBody = 64 << 10
 
-func (s *server) handler() http.Handler {
-	api := http.NewServeMux()
-	api.HandleFunc("GET /orders", s.list)
-	api.HandleFunc("POST /orders", s.create)
-	api.HandleFunc("GET /orders/{id}", s.get)
-	api.HandleFunc("DELETE /orders/{id}", s.cancel)
-
+func (s *server) handler(lock func(http.Handler) http.Handler, metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/orders", s.wrap(api))
-	mux.Handle("/orders/", s.wrap(api))
+	for pattern, answer := range map[string]http.HandlerFunc{
+		"GET /orders": s.list, "POST /orders": s.create, "GET /orders/{id}": s.get, "DELETE /orders/{id}": s.cancel,
+	} {
+		mux.Handle(pattern, s.wrap(lock(answer)))
+	}
+	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, http.StatusOK, map[string]string{"version": version, "commit": commit, "slot": s.slot})
 	})

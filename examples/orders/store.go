@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 type order struct {
@@ -38,12 +40,17 @@ type store struct {
 	mu     sync.Mutex
 	orders map[string]order
 	ids    []string // oldest first
+	taken  prometheus.Counter
 	file   *os.File
 	read   int64 // bytes of the file that are in memory
 }
 
-func openStore(path string) (*store, error) {
-	s := &store{orders: map[string]order{}}
+func openStore(path string, metrics prometheus.Registerer) (*store, error) {
+	s := &store{orders: map[string]order{}, taken: prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "orders_taken_total", Help: "Orders that were taken."})}
+	if err := metrics.Register(s.taken); err != nil {
+		return nil, err
+	}
 	if path == "" {
 		return s, nil
 	}
@@ -88,6 +95,7 @@ func (s *store) add(o order) (order, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o.ID = strings.ToLower(rand.Text()[:12])
+	s.taken.Inc()
 	return o, s.put(o)
 }
 

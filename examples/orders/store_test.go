@@ -6,16 +6,18 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 func TestTwoInstancesShareAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "orders.jsonl")
-	blue, err := openStore(path)
+	blue, err := openStore(path, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer blue.Close()
-	green, err := openStore(path)
+	green, err := openStore(path, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +32,7 @@ func TestTwoInstancesShareAFile(t *testing.T) {
 	if got, err := blue.get(o.ID); err != nil || !got.Cancelled {
 		t.Errorf("%+v: %v", got, err)
 	}
-	later, err := openStore(path)
+	later, err := openStore(path, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +47,7 @@ func TestTornLineIsLeftForLater(t *testing.T) {
 	if err := os.WriteFile(path, []byte("{\"id\":\"a\",\"item\":\"x\"}\nnonsense\n{\"id\":\"b\","), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err := openStore(path)
+	s, err := openStore(path, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +72,7 @@ func TestTornLineIsLeftForLater(t *testing.T) {
 }
 
 func TestMemoryIsBounded(t *testing.T) {
-	s, err := openStore("")
+	s, err := openStore("", prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
