@@ -15,6 +15,9 @@ CHANGES    ?= 100
 WINECHANGES ?= 12
 BENCHFLAGS ?=
 
+# Of test-integration: a Debian with systemd, kept once it is made.
+SYSTEMD_ROOT ?= $(HOME)/.cache/shipper/systemd-bookworm
+
 .PHONY: help
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,7 +43,7 @@ test: ## all tests, those on the lab included
 	$(GO) test ./rollout/analysis # thousands of simulated hours, too slow with -race
 
 .PHONY: test-integration
-test-integration: ## what takes minutes more: a third-party program released, cosign on what we sign, a Consul agent
+test-integration: ## what takes minutes more: a third-party program released, cosign on what we sign, the service kit under a Consul agent and a booted systemd
 	@build/ensure git wine ip
 	@$(MAKE) --no-print-directory helper
 	SHIPPER_INTEGRATION=1 $(GO) test -count=1 -timeout 40m -v ./lab/e2e -run 'ThirdParty'
@@ -49,6 +52,10 @@ test-integration: ## what takes minutes more: a third-party program released, co
 	@echo "building a Consul agent from build/consul.mod, minutes unless the build cache has it"
 	consul=$$($(TOOLS) -n -modfile=build/consul.mod consul) && PATH=$${consul%/*}:$$PATH SHIPPER_INTEGRATION=1 \
 	  $(GO) test -race -count=1 -v ./service/consul
+	@build/ensure debootstrap systemd-nspawn
+	@[ -e $(SYSTEMD_ROOT)/etc/os-release ] || { echo "making a Debian root with systemd in $(SYSTEMD_ROOT)"; mkdir -p $(SYSTEMD_ROOT); \
+	  debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus bookworm $(SYSTEMD_ROOT) >/dev/null; }
+	CGO_ENABLED=0 SHIPPER_SYSTEMD_ROOT=$(SYSTEMD_ROOT) $(GO) test -count=1 -v -run Booted ./service
 
 .PHONY: test-short
 test-short: ## what needs neither Wine nor GoReleaser

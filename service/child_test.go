@@ -41,7 +41,8 @@ func child(kind string, args []string) {
 	}
 	p := &program{kind: kind}
 	Main(name, Func(p.run),
-		WithRegistration(Registration{Args: own, Description: "a test's service", Recovery: []time.Duration{time.Second}}),
+		WithRegistration(Registration{Args: own, Description: "a test's service", Recovery: []time.Duration{time.Second},
+			Watchdog: 2 * time.Second, Socket: os.Getenv("KIT_SOCKET")}),
 		WithControl(os.Getenv("KIT_CONTROL")), WithDrainTimeout(p.drain()), WithLiveness(p.alive),
 		WithReload(func(context.Context) error { return p.appendLine("reload", "reload\n") }),
 		WithJob(Job{Name: "count", Every: 50 * time.Millisecond, Singleton: true, Run: func(context.Context) error {

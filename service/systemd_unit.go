@@ -24,7 +24,7 @@ func unitFile(name, exe string, r Registration, start, stop time.Duration) strin
 	line("Type=notify")
 	line("NotifyAccess=main")
 	line("ExecStart=%s", commandLine(exe, r.Args))
-	line("ExecReload=/bin/kill -HUP $MAINPID")
+	line(`ExecReload=/bin/sh -c "kill -HUP $MAINPID"`) // /bin/kill is not everywhere
 	for _, pair := range r.Env {
 		line("Environment=%s", quote(pair, false))
 	}
@@ -54,7 +54,7 @@ func account(b *strings.Builder, name string, r Registration) {
 		fmt.Fprintf(b, "User=%s\n", percent(r.Account))
 	}
 	for _, kind := range []string{"State", "Logs", "Runtime"} {
-		fmt.Fprintf(b, "%sDirectory=%s\n", kind, name)
+		fmt.Fprintf(b, "%sDirectory=%s\n%sDirectoryMode=0750\n", kind, name, kind)
 	}
 }
 
