@@ -94,7 +94,7 @@ bench-rollback: ## bad releases found and taken back, beside Flagger's way; ROUN
 
 .PHONY: bench-service
 bench-service: ## what the service kit costs, and its log beside zap and zerolog; BENCHFLAGS="-rounds 1" is quick
-	cd lab/bench/service && $(GO) run . $(BENCHFLAGS)
+	cd lab/bench/service && $(GO) run -mod=mod . $(BENCHFLAGS)
 
 # What release.yml runs; RELEASE="--snapshot --skip=publish" tries it here.
 .PHONY: release

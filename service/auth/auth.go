@@ -48,8 +48,8 @@ type Keys interface {
 
 // Identity is who a token speaks of.
 type Identity struct {
-	Subject string
-	Roles   []string
+	Subject string   // never empty
+	Roles   []string // by Options.Roles
 	Expires time.Time
 	Claims  map[string]any // all that the token says
 }
@@ -136,7 +136,7 @@ func rolesAt(claims map[string]any, path []string) []string {
 	return nil
 }
 
-// KeysError says that keys could not be had: no fault of the token.
+// KeysError says that keys could not be had, and why: no fault of the token.
 type KeysError struct{ Err error }
 
 func (e *KeysError) Error() string { return "fetch keys: " + e.Err.Error() }

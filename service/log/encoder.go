@@ -145,20 +145,40 @@ func (e *encoder) any(v any) {
 
 const hexDigits = "0123456789abcdef"
 
+// plain are the bytes that stand in a JSON string as they are.
+var plain = func() (is [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		is[c] = c != '"' && c != '\\'
+	}
+	return is
+}()
+
 func (e *encoder) string(s string) {
 	b := append(e.buf, '"')
+	i := 0
+	for i < len(s) && plain[s[i]] {
+		i++
+	}
+	if i == len(s) {
+		e.buf = append(append(b, s...), '"')
+		return
+	}
+	e.buf = append(appendMixed(b, s), '"')
+}
+
+// appendMixed writes a string that may have what must be escaped.
+func appendMixed(b []byte, s string) []byte {
 	from := 0
 	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
+		if plain[s[i]] {
 			i++
 			continue
 		}
 		size := 1
-		if c >= utf8.RuneSelf {
+		if s[i] >= utf8.RuneSelf {
 			var r rune
 			r, size = utf8.DecodeRuneInString(s[i:])
-			if r != utf8.RuneError && r != '\u2028' && r != '\u2029' || r == utf8.RuneError && size > 1 {
+			if r != '\u2028' && r != '\u2029' && (r != utf8.RuneError || size > 1) {
 				i += size
 				continue
 			}
@@ -168,7 +188,7 @@ func (e *encoder) string(s string) {
 		i += size
 		from = i
 	}
-	e.buf = append(append(b, s[from:]...), '"')
+	return append(b, s[from:]...)
 }
 
 // appendEscaped writes one character that must not stand in a JSON string as it is.

@@ -17,8 +17,9 @@ import (
 	"github.com/go-shipper/shipper/service/resource"
 )
 
-// Options of Metrics. Texts that are empty are empty labels of service_info.
+// Options of Metrics.
 type Options struct {
+	// Labels of service_info, empty ones too.
 	Service, Version, Slot string
 	// Buckets of http_request_duration_seconds, in seconds; nil is 1 ms to 10 s
 	// in 13 steps.

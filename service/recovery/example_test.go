@@ -39,3 +39,18 @@ func ExampleCheckpoint() {
 	fmt.Println(p.Page, found, err)
 	// Output: 7 true <nil>
 }
+
+func ExampleWatch() {
+	dir, _ := os.MkdirTemp("", "recovery")
+	defer os.RemoveAll(dir)
+	crashes, err := recovery.Watch(recovery.Options{Dir: dir, Name: "orders", Version: "1.2.3"})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("the last run crashed:", crashes.Last() != nil)
+	err = crashes.Supervisor("sync").Run(context.Background(), func(context.Context, func()) error { return nil })
+	fmt.Println(err, crashes.End(err))
+	// Output:
+	// the last run crashed: false
+	// <nil> <nil>
+}

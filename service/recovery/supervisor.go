@@ -156,8 +156,8 @@ func guarded(ctx context.Context, work Work, beat func()) (err error) {
 
 // PanicError is a panic of supervised work.
 type PanicError struct {
-	Value any
-	Stack []byte
+	Value any    // given to panic
+	Stack []byte // of the goroutine that panicked
 }
 
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }

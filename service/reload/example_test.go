@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 
@@ -41,4 +43,20 @@ func Example() {
 	// 300 <nil>
 	// reload configuration: parameters: max_connections: "900": out of range: 50…500
 	// hello 300
+}
+
+func ExampleLimiter() {
+	params := reload.NewParams()
+	most := params.Int("max_connections", 200, 50, 500, "connections")
+	limiter := reload.NewLimiter(most)
+	srv := &http.Server{Handler: limiter.Handler(http.NotFoundHandler()), ConnContext: limiter.ConnContext}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	go srv.Serve(limiter.Listen(listener))
+	defer srv.Close()
+
+	fmt.Println(params.Set(context.Background(), "max_connections", "100"), most.Get(), limiter.Open())
+	// Output: <nil> 100 0
 }

@@ -38,7 +38,7 @@ func replace(t *testing.T, path, text string) {
 
 func open(t *testing.T, text string) (*File[config], string) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "orders.json")
+	path := filepath.Join(folder(t), "orders.json")
 	write(t, path, text)
 	f, err := Open(path, Options[config]{Quiet: time.Millisecond, Log: slog.New(slog.DiscardHandler), Validate: func(c config) error {
 		if c.Name == "" {
@@ -53,7 +53,7 @@ func open(t *testing.T, text string) (*File[config], string) {
 }
 
 func TestStartNeedsAGoodFile(t *testing.T) {
-	dir := t.TempDir()
+	dir := folder(t)
 	tests := map[string]string{"": "no such file", "{": "unexpected EOF", `{"nmae":"x"}`: "unknown field", `{"name":"x"} {}`: "more after", `{"name":"x","params":{"a":[]}}`: "no text"}
 	for text, want := range tests {
 		path := filepath.Join(dir, "missing")
@@ -154,7 +154,7 @@ func TestChangesAreSeen(t *testing.T) {
 			}
 		},
 		"link": func(t *testing.T, path, text string) { // as orchestrators do
-			next := filepath.Join(t.TempDir(), "next")
+			next := filepath.Join(folder(t), "next")
 			write(t, next, text)
 			if err := os.Symlink(next, path+".link"); err != nil {
 				t.Skip(err)

@@ -39,7 +39,7 @@ type param interface {
 
 // Param describes a parameter to people.
 type Param struct {
-	Name, Value, Default string
+	Name, Value, Default string // the value now, as Set takes it
 	Range                string // "50…500", or the words that are allowed
 	Unit                 string // empty for plain numbers and words
 }

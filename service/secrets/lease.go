@@ -15,7 +15,7 @@ import (
 // Credentials are dynamic ones, as of a database role.
 type Credentials struct {
 	Username string
-	Password Value
+	Password Value     // changes only together with Username
 	Expires  time.Time // unless they are renewed
 }
 
