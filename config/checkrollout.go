@@ -41,6 +41,7 @@ func (c *checker) rollout() {
 // steps reports weights that do not rise, and weights where no canary is.
 func (c *checker) steps(path string, steps []Step) {
 	last := release.Weight(-1)
+	c.others(path, steps)
 	for i, s := range steps {
 		at := fmt.Sprintf("%s[%d].setWeight", path, i)
 		switch {
@@ -54,6 +55,20 @@ func (c *checker) steps(path string, steps []Step) {
 			c.problem(at, "weights rise from step to step", "`%s`: %v after %v", at, *s.SetWeight, last)
 		}
 		last = *s.SetWeight
+	}
+}
+
+// others reports steps that have no meaning for a strategy.
+func (c *checker) others(path string, steps []Step) {
+	strategy := c.t.Rollout.Strategy
+	for i, s := range steps {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		switch {
+		case s.Analysis && strategy != "canary":
+			c.problem(at+".analysis", "remove it: a bake ends with an analysis", "`%s`: strategy %s judges in its bake", at, strategy)
+		case s.Pause != nil && (strategy == "rolling" || strategy == "recreate"):
+			c.problem(at+".pause", "write rollout.bake: that is how long each host is watched", "`%s`: strategy %s has no steps", at, strategy)
+		}
 	}
 }
 

@@ -84,12 +84,13 @@ func firstError(hosts []HostStatus) error {
 func (p *Pipeline) History(ctx context.Context) ([]HistoryEntry, error) {
 	f := p.fleet()
 	defer f.close()
-	if err := f.connect(ctx, false); err != nil {
+	there, err := p.gather(ctx, f, false, p.missing())
+	if err != nil {
 		return nil, err
 	}
 	var mu sync.Mutex
 	var stories [][]journal.Record
-	err := f.each(ctx, func(ctx context.Context, h *host) error {
+	err = there.each(ctx, func(ctx context.Context, h *host) error {
 		return h.call(ctx, 0, func(c *rpc.Client) error {
 			records, err := c.Read(ctx, rpc.Read{Service: p.Target.Service.Name, Run: "*"})
 			mu.Lock()

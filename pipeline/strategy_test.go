@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -209,5 +210,53 @@ func (b *bed) cooled() {
 		if time.Now().After(deadline) {
 			b.t.Fatalf("two instances: %s", warm)
 		}
+	}
+}
+
+// TestPreview: who chooses the new release gets it before its promotion, and
+// nobody else does.
+func TestPreview(t *testing.T) {
+	b := newBed(t)
+	b.target.Rollout.Strategy, b.target.Traffic.Match = rollout.BlueGreen, config.Match{Header: "X-Canary"}
+	b.steps(config.Step{Pause: forever()})
+	res, err := b.deploy(t.Context(), "1.0.0", nil)
+	b.want(res, err, rollout.Promoted, 0)
+	b.forget()
+	ended := make(chan error, 1)
+	go func() {
+		res, err := b.deploy(t.Context(), "1.1.0", nil)
+		if err == nil && res.State != rollout.Promoted {
+			err = fmt.Errorf("ended %s", res.State)
+		}
+		ended <- err
+	}()
+	b.until(journal.TypePaused)
+	slot := func(choice string) string {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+b.target.Traffic.Listen+"/orders", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Canary", choice)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		return resp.Header.Get("X-Slot")
+	}
+	for range 20 {
+		if got := slot("always") + " " + slot(""); got != "green blue" {
+			t.Fatalf("who chooses and who does not get %s", got)
+		}
+	}
+	if _, err := b.pipeline().Ask(t.Context(), "promote"); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if got := slot(""); got != "green" {
+		t.Errorf("after the promotion: %s", got)
 	}
 }

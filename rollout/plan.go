@@ -16,8 +16,11 @@ func (p Plan) validate() error {
 			return err
 		}
 	}
-	if p.Strategy != Canary {
+	switch {
+	case p.oneByOne():
 		return nil
+	case p.Strategy == BlueGreen:
+		return p.checkPreview()
 	}
 	if err := p.checkSteps("step", p.Steps); err != nil {
 		return err
@@ -99,6 +102,19 @@ func (p Plan) checkSteps(what string, steps []Step) error {
 		}
 		if s.SetWeight != nil {
 			weight = *s.SetWeight
+		}
+	}
+	return nil
+}
+
+// checkPreview: before its promotion a blue-green has no traffic to judge.
+func (p Plan) checkPreview() error {
+	for i, s := range p.Steps {
+		if err := p.checkStep(s, 0); err != nil {
+			return fmt.Errorf("step %d: %w", i+1, err)
+		}
+		if s.Pause == nil {
+			return fmt.Errorf("step %d: a blue-green only pauses before its promotion", i+1)
 		}
 	}
 	return nil

@@ -60,6 +60,8 @@ func (p Plan) stages() []stage {
 	}
 	for i := range out {
 		switch {
+		case p.Strategy == BlueGreen:
+			out[i].steps = p.preview()
 		case p.Strategy != Canary:
 		case i == 0:
 			out[i].steps = p.Steps
@@ -71,6 +73,16 @@ func (p Plan) stages() []stage {
 		out = append(out, stage{hosts: part})
 	}
 	return out
+}
+
+// preview is what happens before the promotion of a blue-green: those who
+// choose the new slot get it, and nobody else.
+func (p Plan) preview() []Step {
+	if len(p.Steps) == 0 {
+		return nil
+	}
+	none := release.Weight(0)
+	return append([]Step{{SetWeight: &none}}, p.Steps...)
 }
 
 // parts cuts a batch into what is changed at a time.
@@ -189,7 +201,7 @@ func resumed(ops []op, s stage, from Position, batch int) ([]op, error) {
 		}
 	}
 	out := slices.Clone(ops[:2])
-	if weight != nil && weight.weight > 0 && ops[at].verb != Shift {
+	if weight != nil && ops[at].verb != Shift {
 		out = append(out, restores(*weight))
 	}
 	return append(out, ops[at:]...), nil

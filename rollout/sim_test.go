@@ -117,6 +117,9 @@ func randomPlan(rng *rand.Rand) Plan {
 			}
 		}
 	}
+	if p.Strategy == BlueGreen {
+		p.Steps = slices.DeleteFunc(p.Steps, func(s Step) bool { return s.Pause == nil })
+	}
 	if rng.IntN(2) == 0 {
 		p.Signals = []Signal{{Name: "evidence", Kind: "evidence"}}
 	}

@@ -135,3 +135,26 @@ func TestFewStartAtATime(t *testing.T) {
 	r.mute["start a"], r.mute["start b"] = true, true
 	r.run(10).wantTold(Start, "a", "b")
 }
+
+// TestPreview: before its promotion a blue-green runs beside stable, at weight
+// 0, until somebody says so.
+func TestPreview(t *testing.T) {
+	p := canaryPlan()
+	p.Strategy, p.Steps, p.Bake = BlueGreen, []Step{pauseFor(0)}, 5*time.Second
+	r := newRig(t, p).run(60)
+	r.wantState(Paused)
+	r.wantTold(Shift, "web1 0%", "web2 0%")
+	r.send(Asked{Kind: AskPromote})
+	r.run(120).wantEnd(Promoted)
+	r.wantTold(Shift, "web1 0%", "web2 0%", "web1 95%", "web2 95%", "web1 100%", "web2 100%")
+
+	p.From = Position{Batch: 1, Step: 2}
+	r = newRig(t, p).run(10)
+	r.wantState(Paused)
+	r.wantTold(Shift, "web1 0%", "web2 0%")
+
+	p.Steps = []Step{analyse}
+	if _, err := New(p); err == nil {
+		t.Error("an analysis without traffic is taken")
+	}
+}
