@@ -56,7 +56,8 @@ type frame struct {
 	stream  uint32
 	offset  uint64
 	payload []byte
-	spent   func() // called when the payload is on the wire; may be nil
+	spent   func()  // called when the payload is on the wire; may be nil
+	and     []frame // of data: those that fill the same Write
 }
 
 func (f frame) done() {

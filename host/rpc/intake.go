@@ -9,7 +9,7 @@ import (
 
 // ackEvery is how many consumed bytes are acknowledged together: few enough
 // that the window never runs dry, many enough that acks cost nothing.
-const ackEvery = Window / 8
+const ackEvery = Window / 4
 
 // intake is the reader behind a put: frames in, bytes out.
 type intake struct {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 )
 
@@ -56,33 +57,47 @@ func (c *Client) relax() {
 }
 
 // feed cuts r into data frames, never more than the window ahead of the host.
-// Once the host waits for them, any lane may take the next one.
+// Those that fill a Write travel together: half a message costs as long a wait
+// as a whole one. Once the host waits for them, any lane may take the next.
 func (c *Client) feed(ctx context.Context, id uint32, call *pending, p Put, r io.Reader) error {
-	spare := make(chan []byte, sparePieces)
+	spare := make(chan []byte, spareLoads)
+	full := min(int64(c.out.piece*c.out.pieces), Window/4)
 	for at := p.Offset; at < p.Encoded; {
-		piece := memory(spare, int(min(int64(c.out.piece), p.Encoded-at)))
-		if _, err := io.ReadFull(r, piece); err != nil {
+		load := memory(spare, int(min(full, p.Encoded-at)))
+		if _, err := io.ReadFull(r, load); err != nil {
 			return fmt.Errorf("read content %s at %d of %d: %w", p.Digest.Short(), at, p.Encoded, err)
 		}
-		if err := c.take(ctx, id, call, int64(len(piece))); err != nil {
+		if err := c.take(ctx, id, call, int64(len(load))); err != nil {
 			return err
 		}
-		f := frame{kind: kindData, stream: id, offset: uint64(at), payload: piece, spent: func() {
+		frames := c.loaded(id, at, load)
+		frames[len(frames)-1].spent = func() {
 			select {
-			case spare <- piece:
+			case spare <- load:
 			default:
 			}
-		}}
-		if err := c.out.queue(ctx, c.way(call), f); err != nil {
+		}
+		frames[0].and = frames[1:]
+		if err := c.out.queue(ctx, c.way(call), frames[0]); err != nil {
 			return err
 		}
-		at += int64(len(piece))
+		at += int64(len(load))
 	}
 	return nil
 }
 
-// sparePieces is more than can be under way at a time on all lanes.
-const sparePieces = 4 * maxLanes
+// loaded cuts a load into frames.
+func (c *Client) loaded(id uint32, at int64, load []byte) []frame {
+	var frames []frame
+	for piece := range slices.Chunk(load, c.out.piece) {
+		frames = append(frames, frame{kind: kindData, stream: id, offset: uint64(at), payload: piece})
+		at += int64(len(piece))
+	}
+	return frames
+}
+
+// spareLoads is as many as can be under way at a time on all lanes.
+const spareLoads = 2 * maxLanes
 
 // memory is for n bytes: that of a frame which is sent, or new.
 func memory(spare <-chan []byte, n int) []byte {

@@ -17,10 +17,11 @@ const defaultWrite = 2 * (MaxPayload + headerSize)
 type sender struct {
 	w       io.Writer
 	piece   int // payload bytes of one frame, chosen to fill a Write evenly
+	pieces  int // frames that fill a Write
 	control chan frame
 	data    chan frame
 	shared  chan frame    // data that other senders of the connection may take as well
-	taken   *frame        // of data, waits for control to be empty
+	taken   []frame       // of data, wait for control to be empty
 	stopped chan struct{} // closed when nothing is sent any more
 	err     error         // why; read after stopped
 
@@ -31,11 +32,11 @@ type sender struct {
 
 func newSender(w io.Writer, shared chan frame) *sender {
 	s := &sender{
-		w: w, control: make(chan frame, 16), data: make(chan frame, 2), shared: shared, stopped: make(chan struct{}),
+		w: w, control: make(chan frame, 16), data: make(chan frame, 1), shared: shared, stopped: make(chan struct{}),
 		calm: make(chan struct{}, 1),
 	}
-	frames := (s.limit() + MaxPayload + headerSize - 1) / (MaxPayload + headerSize)
-	s.piece = s.limit()/frames - headerSize
+	s.pieces = (s.limit() + MaxPayload + headerSize - 1) / (MaxPayload + headerSize)
+	s.piece = s.limit()/s.pieces - headerSize
 	return s
 }
 
@@ -146,9 +147,9 @@ func (s *sender) first(ctx context.Context, held *frame) (frame, error) {
 		case f := <-s.control:
 			return f, nil
 		case f := <-s.data:
-			s.taken = &f
+			s.load(f)
 		case f := <-s.shared:
-			s.taken = &f
+			s.load(f)
 		case <-s.calm:
 			s.rest()
 		case <-ctx.Done():
@@ -177,6 +178,11 @@ func (s *sender) relax() {
 	}
 }
 
+// load takes a frame of data with those that fill the Write behind it.
+func (s *sender) load(f frame) {
+	s.taken = append(append(s.taken[:0], f), f.and...)
+}
+
 // poll takes a frame that is there already, control first. A data frame is
 // queued after the request it belongs to, so control is looked at once more
 // after data was taken: otherwise data could overtake its own request.
@@ -184,7 +190,7 @@ func (s *sender) poll() (frame, bool) {
 	if f, ok := poll(s.control); ok {
 		return f, true
 	}
-	if s.taken == nil {
+	if len(s.taken) == 0 {
 		f, ok := poll(s.data)
 		if !ok {
 			f, ok = poll(s.shared)
@@ -192,13 +198,13 @@ func (s *sender) poll() (frame, bool) {
 		if !ok {
 			return frame{}, false
 		}
-		s.taken = &f
+		s.load(f)
 	}
 	if f, ok := poll(s.control); ok {
 		return f, true
 	}
-	f := *s.taken
-	s.taken = nil
+	f := s.taken[0]
+	s.taken = s.taken[1:]
 	return f, true
 }
 

@@ -97,12 +97,13 @@ func (s *Store) receive(ctx context.Context, p rpc.Put, part string, r io.Reader
 	if _, err := io.CopyN(sum, f, p.Offset); err != nil {
 		return end, err
 	}
-	n, err := pour(io.MultiWriter(sink{s, f}, sum), reader{ctx, io.LimitReader(r, p.Encoded-p.Offset)})
+	flush := flushing(f)
+	n, err := pour(io.MultiWriter(sink{s, f}, sum, flush), reader{ctx, io.LimitReader(r, p.Encoded-p.Offset)})
 	if err == nil && p.Offset+n < p.Encoded {
 		err = io.ErrUnexpectedEOF
 	}
-	if err == nil {
-		err = f.Sync()
+	if flushed := flush.end(); err == nil {
+		err = flushed
 	}
 	return p.Offset + n, err
 }
@@ -161,8 +162,9 @@ func (s *Store) copyVerified(ctx context.Context, from io.Reader, path string, w
 			err = closed
 		}
 	}()
-	sum := sha256.New()
-	n, err := pour(io.MultiWriter(sink{s, f}, sum), reader{ctx, io.LimitReader(from, want.Size+1)})
+	sum, flush := sha256.New(), flushing(f)
+	n, err := pour(io.MultiWriter(sink{s, f}, sum, flush), reader{ctx, io.LimitReader(from, want.Size+1)})
+	flushed := flush.end()
 	if err != nil {
 		var disk *fs.PathError
 		if !errors.As(err, &disk) && ctx.Err() == nil { // what arrived cannot be decoded
@@ -173,7 +175,7 @@ func (s *Store) copyVerified(ctx context.Context, from io.Reader, path string, w
 	if err := compare(want, n, sum.Sum(nil)); err != nil {
 		return err
 	}
-	return f.Sync()
+	return flushed
 }
 
 func compare(want release.File, size int64, sum []byte) error {
