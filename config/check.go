@@ -48,6 +48,7 @@ func (c *checker) all() {
 	c.batches()
 	c.analysis()
 	c.limits()
+	c.windows()
 	c.hosts()
 	c.signatures()
 	c.transport()

@@ -22,6 +22,7 @@ type File struct {
 	Rollout      Rollout                 `yaml:"rollout"`
 	Analysis     Analysis                `yaml:"analysis"`
 	Rollback     Rollback                `yaml:"rollback"`
+	Windows      Windows                 `yaml:"windows"`
 	Retention    Retention               `yaml:"retention"`
 	Bootstrap    Bootstrap               `yaml:"bootstrap"`
 	Bundles      Bundles                 `yaml:"bundles"`
@@ -47,6 +48,7 @@ type Target struct {
 	Rollout     Rollout   `yaml:"rollout"`
 	Analysis    Analysis  `yaml:"analysis"`
 	Rollback    Rollback  `yaml:"rollback"`
+	Windows     Windows   `yaml:"windows"`
 	Retention   Retention `yaml:"retention"`
 	Bootstrap   Bootstrap `yaml:"bootstrap"`
 	Bundles     Bundles   `yaml:"bundles"`
@@ -385,6 +387,7 @@ type Environment struct {
 	Rollout   Rollout         `yaml:"rollout"`
 	Analysis  Analysis        `yaml:"analysis"`
 	Rollback  Rollback        `yaml:"rollback"`
+	Windows   Windows         `yaml:"windows"`
 	Trust     Trust           `yaml:"trust"`
 }
 

@@ -19,6 +19,9 @@ import (
 // takes every host back.
 func (p *Pipeline) Deploy(ctx context.Context, req DeployRequest) (Result, error) {
 	s := newStory(newRun(p.Now()), p.Now, p.Emit)
+	if err := p.mayBegin(s, req.Change); err != nil {
+		return Result{State: rollout.Failed, Run: s.run}, err
+	}
 	b, err := p.bundle(ctx, req, s)
 	if err != nil {
 		return Result{State: rollout.Failed, Run: s.run}, stopped(ctx, err)
@@ -138,7 +141,7 @@ func (d *deployment) alreadyRunning(before map[string]rpc.ServiceStatus) bool {
 
 // underLock pushes and lets the engine decide.
 func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Result, error) {
-	if err := d.stillForwards(ctx); err != nil {
+	if err := d.stillMay(ctx); err != nil {
 		return res, stopped(ctx, err)
 	}
 	if err := d.pushAll(ctx, l); err != nil {
@@ -178,9 +181,12 @@ func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Resul
 	return res, err
 }
 
-// stillForwards looks again under the lock: who waited for it may have been
-// overtaken by a newer version.
-func (d *deployment) stillForwards(ctx context.Context) error {
+// stillMay looks again under the lock: who waited for it may have been
+// overtaken by a newer version, or by the clock.
+func (d *deployment) stillMay(ctx context.Context) error {
+	if why := d.p.closed(d.req.Change); why != nil {
+		return why
+	}
 	now, err := d.p.statuses(ctx, d.f)
 	if err != nil {
 		return err

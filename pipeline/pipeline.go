@@ -62,6 +62,7 @@ type DeployRequest struct {
 	Bundle         string
 	Release        string // semver constraint
 	AllowDowngrade bool   // to a version below the one that is stable
+	Change         string // that allows it outside of the change windows
 	Hotfix         bool   // stable is what burns: ends a deploy that is under way, and takes the hotfix steps
 }
 

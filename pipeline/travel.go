@@ -17,6 +17,9 @@ import (
 // hosts stand now; what the wire adds is not in them.
 func (p *Pipeline) Travel(ctx context.Context, req DeployRequest) (release.Release, map[string]journal.Travel, error) {
 	s := newStory("", p.Now, p.Emit)
+	if err := p.closed(""); err != nil {
+		s.note(journal.TypeWarning, "", err.Error())
+	}
 	b, err := p.bundle(ctx, req, s)
 	if err != nil {
 		return release.Release{}, nil, stopped(ctx, err)

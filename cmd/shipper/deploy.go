@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -18,6 +19,7 @@ func (p *program) deployCommand() *cli.Command {
 			&cli.StringFlag{Name: "bundle", Usage: "release this `FILE`, made by shipper build"},
 			&cli.StringFlag{Name: "release", Usage: "release the highest version among the bundles that `CONSTRAINT` allows, like ^1.4"},
 			&cli.BoolFlag{Name: "allow-downgrade", Usage: "release a version below the one that is stable"},
+			&cli.StringFlag{Name: "change", Usage: "the change `ID` that allows it outside of the change windows; recorded"},
 			&cli.BoolFlag{Name: "hotfix", Usage: "stable is what burns: end a deploy that is under way, and take rollout.hotfixSteps"},
 			unreachableFlag(),
 		},
@@ -37,10 +39,12 @@ func (p *program) deploy(c *cli.Context, run verbs) (pipeline.Result, error) {
 func (p *program) request(c *cli.Context) (pipeline.DeployRequest, error) {
 	req := pipeline.DeployRequest{
 		Dir: filepath.Dir(p.target.Path), Bundle: c.String("bundle"),
-		Release: c.String("release"), AllowDowngrade: c.Bool("allow-downgrade"), Hotfix: c.Bool("hotfix"),
+		Release: c.String("release"), AllowDowngrade: c.Bool("allow-downgrade"), Hotfix: c.Bool("hotfix"), Change: c.String("change"),
 	}
 	err := p.target.CheckFiles()
 	switch {
+	case c.IsSet("change") && strings.TrimSpace(req.Change) == "":
+		err = problem.New(problem.Usage, "name the change as your records do, like CHG0012345", "--change is empty")
 	case c.IsSet("bundle") && c.IsSet("release"):
 		err = problem.New(problem.Usage, "leave one of them out", "--bundle and --release exclude each other")
 	case c.IsSet("bundle"):

@@ -1,0 +1,95 @@
+package pipeline
+
+import (
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-shipper/shipper/config"
+	"github.com/go-shipper/shipper/journal"
+	"github.com/go-shipper/shipper/problem"
+	"github.com/go-shipper/shipper/rollout"
+)
+
+// clockAt is the clock that shows when from now on.
+func clockAt(when string) func() time.Time {
+	shown, err := time.Parse(time.RFC3339, when)
+	if err != nil {
+		panic(err)
+	}
+	began := time.Now()
+	return func() time.Time { return shown.Add(time.Since(began)) }
+}
+
+func TestChangeWindows(t *testing.T) {
+	b := newBed(t)
+	b.steps()
+	b.target.Windows = config.Windows{Allow: []string{"Mon-Fri 09:00-17:00"}, Timezone: "Europe/Berlin"}
+	sunday, monday := clockAt("2026-11-22T12:00:00Z"), clockAt("2026-11-23T12:00:00Z")
+	deploy := func(version, change string, now func() time.Time) (Result, error) {
+		p := b.pipeline()
+		p.Now = now
+		return p.Deploy(t.Context(), DeployRequest{Bundle: b.bundle(version), Change: change})
+	}
+	res, err := deploy("1.0.0", "", sunday)
+	if b.want(res, err, rollout.Failed, problem.Failed); err == nil || !strings.Contains(problem.HintOf(err), "--change") {
+		t.Fatalf("on a Sunday: %v", err)
+	}
+	res, err = deploy("1.0.0", "", monday)
+	b.want(res, err, rollout.Promoted, 0)
+	b.forget()
+	res, err = deploy("1.1.0", "CHG-4711", sunday)
+	b.want(res, err, rollout.Promoted, 0)
+	if story := b.story(); !strings.Contains(story, "CHG-4711, named by tester@here") {
+		t.Errorf("nobody will know:\n%s", story)
+	}
+	p := b.pipeline()
+	p.Now = sunday
+	res, err = p.Rollback(t.Context(), RollbackRequest{})
+	b.want(res, err, rollout.RolledBack, 0)
+	b.stable("1.0.0")
+}
+
+// TestWindowClosesWhileQueued: what waited for the lock asks again.
+func TestWindowClosesWhileQueued(t *testing.T) {
+	b, first := paused(t)
+	p := b.pipeline()
+	p.Owner, p.Target.Rollout.OnConcurrent = "somebody@else", config.ConcurrentQueue
+	p.Target.Windows = config.Windows{Allow: []string{"Mon 09:00-17:00"}, Timezone: "UTC"}
+	open, shut := clockAt("2026-11-23T12:00:00Z"), clockAt("2026-11-23T18:00:00Z")
+	var late atomic.Bool
+	p.Now = func() time.Time {
+		if late.Load() {
+			return shut()
+		}
+		return open()
+	}
+	waits := make(chan struct{}, 64)
+	p.Emit = warnings(waits)
+	second := make(chan ending, 1)
+	bundle := b.bundle("1.2.0")
+	go func() {
+		res, err := p.Deploy(t.Context(), DeployRequest{Bundle: bundle})
+		second <- ending{res, err}
+	}()
+	<-waits
+	late.Store(true)
+	if _, err := b.pipeline().Ask(t.Context(), "promote"); err != nil {
+		t.Fatal(err)
+	}
+	one, two := <-first, <-second
+	b.want(one.res, one.err, rollout.Promoted, 0)
+	if b.want(two.res, two.err, rollout.Failed, problem.Failed); two.err == nil || !strings.Contains(two.err.Error(), "closed for changes") {
+		t.Errorf("after the window: %v", two.err)
+	}
+	b.stable("1.1.0")
+}
+
+func warnings(to chan<- struct{}) func(journal.Record) {
+	return func(r journal.Record) {
+		if r.Type == journal.TypeWarning {
+			to <- struct{}{}
+		}
+	}
+}
