@@ -59,7 +59,7 @@ func (r *Report) count(key Key, status int, err error, at time.Time, took time.D
 	if err != nil {
 		kind := lossOf(err)
 		c := r.Losses[kind]
-		c.add(false, at, took, err.Error())
+		c.add(false, at, took, fmt.Sprintf("%s of %s %s, %v after it was asked for: %v", key.URL, key.Version, key.Slot, took.Round(time.Millisecond), err))
 		r.Losses[kind] = c
 		return
 	}

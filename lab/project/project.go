@@ -25,6 +25,7 @@ type Options struct {
 	Service string     // default orders
 	Port    int        // public port, default 8080; slots take Port+10000 and Port+10001
 	Config  Config
+	Sources func(dir string) error // writes another module, of a program that takes what orders takes
 }
 
 // Config is what differs between the projects of tests; zero values take
@@ -44,6 +45,7 @@ type Config struct {
 	Extra     string // further top-level YAML
 	Service   string // further lines of service, indented by two spaces
 	Listen    string // default 0.0.0.0:Port
+	Drain     string // time to drain
 	Traffic   string // further keys of traffic, a YAML flow map's, each after a comma
 }
 
@@ -66,7 +68,10 @@ func New(ctx context.Context, o Options) (*Project, error) {
 		return nil, fmt.Errorf("find Go's cache: %w", err)
 	}
 	p := &Project{o: o, goCache: strings.TrimSpace(string(goCache))}
-	if err := examples.Orders(o.Dir); err != nil {
+	if o.Sources == nil {
+		o.Sources = examples.Orders
+	}
+	if err := o.Sources(o.Dir); err != nil {
 		return nil, err
 	}
 	if err := p.Configure(o.Config); err != nil {

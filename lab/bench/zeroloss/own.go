@@ -30,7 +30,7 @@ type own struct {
 	processes    map[string]*exec.Cmd // by the router's name
 	serving      string
 	addrs        map[release.Slot]string
-	running      map[release.Slot]*instance
+	running      map[release.Slot]*running
 	stable       release.Slot
 	download     int64
 }
@@ -80,7 +80,7 @@ func startLoad(ctx context.Context, addr string, o options) (*load.Generator, fu
 func newOwn(ctx context.Context, dir string, o options) (*own, error) {
 	s := &own{
 		root: filepath.Join(dir, "root"), stable: release.Blue, download: o.download,
-		processes: map[string]*exec.Cmd{}, addrs: map[release.Slot]string{}, running: map[release.Slot]*instance{},
+		processes: map[string]*exec.Cmd{}, addrs: map[release.Slot]string{}, running: map[release.Slot]*running{},
 	}
 	var err error
 	if err = os.MkdirAll(host.DefaultLayout(s.root).Router(), 0o700); err != nil {

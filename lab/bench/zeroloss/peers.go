@@ -126,7 +126,7 @@ func (p *peer) run(ctx context.Context, dir string, o options) (outcome, error) 
 	if p.public, err = freeAddr(); err != nil {
 		return out, err
 	}
-	slots := map[release.Slot]*instance{}
+	slots := map[release.Slot]*running{}
 	for _, slot := range release.Slots() {
 		addr, err := freeAddr()
 		if err != nil {

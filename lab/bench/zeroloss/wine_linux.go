@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-shipper/shipper/examples/load"
 	"github.com/go-shipper/shipper/lab"
 	"github.com/go-shipper/shipper/lab/project"
 )
@@ -29,7 +28,7 @@ type windows struct {
 // each time, while the load goes on.
 func runWine(ctx context.Context, o options) (out outcome, err error) {
 	out.name = "shipper on Wine"
-	w, end, err := newWindows(ctx)
+	w, end, err := newWindows(ctx, o.download)
 	defer end()
 	if err != nil {
 		return out, err
@@ -37,11 +36,9 @@ func runWine(ctx context.Context, o options) (out outcome, err error) {
 	if err := w.deploy(ctx, "1.0.0"); err != nil {
 		return out, err
 	}
-	loading, stop := context.WithCancel(ctx)
+	o.rate = min(o.rate, wineRate)
+	g, stop := startLoad(ctx, fmt.Sprintf("%s:%d", w.lab.Hosts()[0].Address, w.p.Port()), o)
 	defer stop()
-	g := load.Start(loading, load.Options{
-		URLs: w.p.URLs(), Rate: min(o.rate, wineRate), KeepAlive: 32, Short: 12, Posts: 0.3, Body: `{"item":"tea","quantity":1}`,
-	})
 	began := time.Now()
 	for round := range o.wine {
 		if err := w.change(ctx, round, &out); err != nil {
@@ -55,7 +52,7 @@ func runWine(ctx context.Context, o options) (out outcome, err error) {
 	return out, nil
 }
 
-func newWindows(ctx context.Context) (w *windows, end func(), err error) {
+func newWindows(ctx context.Context, download int64) (w *windows, end func(), err error) {
 	dir, err := os.MkdirTemp("", "zeroloss-wine-")
 	if err != nil {
 		return nil, func() {}, err
@@ -80,7 +77,10 @@ func newWindows(ctx context.Context) (w *windows, end func(), err error) {
 	}
 	w.p, err = project.New(ctx, project.Options{
 		Dir: filepath.Join(dir, "project"), Shipper: shipper, Hosts: w.lab.Hosts(), Port: 8100, Service: "zeroloss",
-		Config: project.Config{Steps: "[{setWeight: 50}]", Bake: "0s"},
+		Sources: func(dir string) error { return writeProgram(dir, download) },
+		Config: project.Config{
+			Mode: "console", Service: "  stopSignal: kill\n", Steps: "[{setWeight: 50}]", Bake: "0s", Drain: "60s", Traffic: ", tunnelGrace: 1s",
+		},
 	})
 	return w, end, err
 }
