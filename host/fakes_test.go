@@ -246,6 +246,7 @@ type proxy struct {
 	broken  error
 	drained []release.Slot
 	holding chan struct{} // while not nil, drains wait for it
+	held    int           // drains that are under way
 }
 
 func newProxy(c *clock) *proxy {
@@ -310,6 +311,7 @@ func (p *proxy) Delete(_ context.Context, service string, _ uint64) error {
 func (p *proxy) Drain(ctx context.Context, service string, slot release.Slot) (router.View, error) {
 	p.mu.Lock()
 	hold := p.holding
+	p.held++
 	p.mu.Unlock()
 	if hold != nil {
 		select {
@@ -320,6 +322,7 @@ func (p *proxy) Drain(ctx context.Context, service string, slot release.Slot) (r
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.held--
 	v, err := p.look(service)
 	if err == nil && v.Stable == slot {
 		return v, router.ErrConflict
@@ -333,6 +336,13 @@ func (p *proxy) Counters(_ context.Context, service string) (string, map[release
 	defer p.mu.Unlock()
 	_, err := p.look(service)
 	return "e1", map[release.Slot]rpc.SlotCounters{release.Blue: {Requests: 7}}, err
+}
+
+// waiting are the drains that have not ended.
+func (p *proxy) waiting() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.held
 }
 
 func (p *proxy) Ready(context.Context) error { return nil }

@@ -189,10 +189,16 @@ func (s *service) rest(ctx context.Context, slot release.Slot) error {
 	if err != nil || status.State == scm.Absent {
 		return err
 	}
-	if status.State != scm.Stopped {
+	return errors.Join(s.clear(ctx, slot), s.retune(ctx, slot, scm.Manual, nil))
+}
+
+// clear stops a slot when what it is still answering has ended.
+func (s *service) clear(ctx context.Context, slot release.Slot) error {
+	status, err := s.g.opts.SCM.Status(ctx, slot.Service(s.name))
+	if err == nil && status.State != scm.Stopped && status.State != scm.Absent {
 		s.drain(ctx, slot)
 	}
-	return errors.Join(s.halt(ctx, slot), s.retune(ctx, slot, scm.Manual, nil))
+	return s.halt(ctx, slot)
 }
 
 // settle gives both slots the start types, the recovery and the roles that

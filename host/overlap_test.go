@@ -128,6 +128,34 @@ func TestDrainThatNeverEnds(t *testing.T) {
 	m.serves(release.Blue, "1.0.0", blue)
 }
 
+// A warm slot may still be sending somebody a large file: the next release
+// waits for that before it takes the slot.
+func TestWarmSlotIsDrainedBeforeItIsReplaced(t *testing.T) {
+	t.Parallel()
+	m, r := underway(t)
+	r.commit(time.Hour)
+	r.release(runPromoted)
+	next := m.acquire("r9", "deploy")
+	rel := next.push("1.9.0")
+	hold := make(chan struct{})
+	m.proxy.hold(hold)
+	started := make(chan error, 1)
+	go func() {
+		_, err := m.c.Start(context.Background(), next.startParams(rel))
+		started <- err
+	}()
+	m.eventually("the old instance is drained", func() bool { return m.proxy.waiting() == 1 })
+	if n := len(m.scm.running()); n != 2 {
+		t.Errorf("%d instances run while one has requests", n)
+	}
+	close(hold)
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	next.release(runAborted)
+	m.serves(release.Green, "1.1.0", green)
+}
+
 // The last service goes, and the router with it, while another one comes.
 func TestServiceComesWhileTheLastOneGoes(t *testing.T) {
 	t.Parallel()

@@ -132,7 +132,7 @@ func (s *service) warmUp(ctx context.Context, target rpc.Retained, slot release.
 	if err != nil {
 		return err
 	}
-	if err := s.halt(ctx, slot); err != nil {
+	if err := s.clear(ctx, slot); err != nil {
 		return err
 	}
 	if err := s.equip(ctx, rev, slot, port); err != nil {

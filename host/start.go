@@ -113,7 +113,7 @@ func (s *service) replace(ctx context.Context, p rpc.Start, rev release.Revision
 	if err := s.do(ctx, func() error { return s.claim(p, rev, *reply, alone) }); err != nil {
 		return err
 	}
-	if err := s.halt(ctx, reply.Slot); err != nil {
+	if err := s.clear(ctx, reply.Slot); err != nil {
 		return err
 	}
 	if err := s.equip(ctx, rev, reply.Slot, reply.Port); err != nil {
