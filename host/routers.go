@@ -79,7 +79,26 @@ func (g *Guard) ensureRouter(ctx context.Context, drain time.Duration) error {
 	if err := g.opts.Router.Ready(within); err != nil {
 		return fmt.Errorf("wait for the router: %w", err)
 	}
-	return g.settleRouters(ctx)
+	return errors.Join(g.giveTime(ctx, drain), g.settleRouters(ctx))
+}
+
+// giveTime lets both routers stop as late as a service wants whose drain is
+// longer than those before. None starts anew for it, and no time gets shorter.
+func (g *Guard) giveTime(ctx context.Context, drain time.Duration) error {
+	for _, name := range []string{routerA, routerB} {
+		spec, err := g.opts.SCM.Spec(ctx, name)
+		if errors.Is(err, scm.ErrNotFound) || err == nil && spec.StopTimeout >= drain+routerMargin {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		spec.StopTimeout, spec.PreshutdownTimeout = drain+routerMargin, drain+routerMargin
+		if err := g.opts.SCM.Ensure(ctx, spec); err != nil {
+			return fmt.Errorf("give %s more time to stop: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // routerThatStarts names the one that serves, or would after a boot.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/host/scm"
@@ -185,6 +186,33 @@ func TestCrashOfARouterDuringAHandOver(t *testing.T) {
 		m.must(m.guard.ensureRouter(context.Background(), 0))
 		m.startsAtBoot(m.changed(rpc.RouterLook, "", "").Service)
 	}
+}
+
+// TestRouterGetsTimeForALongerDrain: a service that comes later may want a
+// running router to end later, and one that wants less takes nothing away.
+func TestRouterGetsTimeForALongerDrain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	t.Parallel()
+	m := newReal(t)
+	m.finish(m.begin("r1", "1.0.0"))
+	m.changed(rpc.RouterRestart, "", "") // makes the second service
+	before := m.changed(rpc.RouterLook, "", "")
+	for _, drain := range []time.Duration{20 * time.Minute, time.Second} {
+		m.must(m.guard.ensureRouter(t.Context(), drain))
+		for _, name := range []string{routerA, routerB} {
+			spec, err := m.manager.Spec(t.Context(), name)
+			m.must(err)
+			if want := 20*time.Minute + routerMargin; spec.StopTimeout != want || spec.PreshutdownTimeout != want {
+				t.Errorf("%s after a drain of %s: %s to stop, %s to shut down, want %s", name, drain, spec.StopTimeout, spec.PreshutdownTimeout, want)
+			}
+		}
+	}
+	if after := m.changed(rpc.RouterLook, "", ""); after.PID != before.PID || after.Service != before.Service {
+		t.Errorf("before %+v, after %+v", before, after)
+	}
+	m.startsAtBoot(before.Service)
 }
 
 // kill ends the victim as soon as the newcomer runs.
