@@ -70,7 +70,7 @@ func (c *checker) onlyTCP(t Traffic) {
 		set bool
 	}{
 		{"hosts", len(t.Hosts) > 0}, {"path", t.Path != ""}, {"speak", t.Speak == "h2c"}, {"trustedProxies", len(t.TrustedProxies) > 0},
-		{"sticky", t.Sticky.Cookie+t.Sticky.Header != ""}, {"match", t.Match.Cookie+t.Match.Header != ""},
+		{"sticky", t.Sticky.Cookie+t.Sticky.Header != ""}, {"match", t.Match.Cookie+t.Match.Header != ""}, {"accessLog", t.AccessLog.Enabled},
 	} {
 		if n.set {
 			c.problem("traffic."+n.key, "remove it, or mode: tcp", "`traffic.%s` needs HTTP, and the mode is tcp", n.key)
