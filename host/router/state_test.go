@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-shipper/shipper/release"
 )
@@ -175,6 +176,50 @@ func TestAStateThatCannotBeWrittenChangesNothing(t *testing.T) {
 	}
 	if _, err := r.Put(r.ctx, route, v.Generation); err != nil {
 		t.Error(err)
+	}
+}
+
+// A full disk keeps nothing from falling back to stable, nor a weight from
+// being set: neither is written.
+func TestALeaseEndsWithoutADisk(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	r := start(t, Options{Now: c.Now})
+	route := r.route(backend(t, "blue"), backend(t, "green"), 0)
+	r.put(route)
+	if err := os.MkdirAll(filepath.Join(r.dir, previousName, "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	route.Canary, route.Weight, route.Lease = release.Green, release.Full, time.Minute
+	v := r.put(route)
+	if _, text := r.get("/"); text != "green" {
+		t.Fatalf("within the lease %q answers", text)
+	}
+	commit := route
+	commit.Stable, commit.Canary, commit.Weight, commit.Lease = release.Green, "", 0, 0
+	if _, err := r.Put(r.ctx, commit, v.Generation); err == nil {
+		t.Fatal("a commit that cannot be written says it worked")
+	}
+	if _, text := r.get("/"); text != "green" {
+		t.Errorf("after the commit that failed %q answers, within the lease", text)
+	}
+	c.add(route.Lease)
+	if _, text := r.get("/"); text != "blue" || !r.view().Expired {
+		t.Errorf("after the lease %q answers, view %+v", text, r.view())
+	}
+}
+
+// The system's clock, set forward or back, moves a deadline only if it was
+// kept as wall time: a time without the monotonic reading is.
+func TestALeaseIsTimedByTheMonotonicClock(t *testing.T) {
+	t.Parallel()
+	s := newService(name, "epoch", New(Options{Dir: t.TempDir()}).env)
+	route := sample(name, ":80")
+	route.Canary, route.Weight, route.Lease = release.Green, release.Full, time.Minute
+	s.apply(route, 1)
+	deadline := s.table.Load().deadline
+	if deadline == deadline.Round(0) {
+		t.Errorf("the lease ends at %v, a wall time", deadline)
 	}
 }
 
