@@ -41,6 +41,15 @@ test: ## all tests, those on the lab included
 	$(GO) test -race -timeout 25m $$($(GO) list ./... | grep -v /lab/e2e)
 	$(GO) test -race -timeout 40m ./lab/e2e
 	$(GO) test ./rollout/analysis # thousands of simulated hours, too slow with -race
+	$(GO) test -count=1 ./lab/simulate -seeds 600 # with -race above it takes 40
+
+# Seeds of the simulation: those of make simulate, and to catch one planted bug.
+SEEDS  ?= 2000
+MUTANT ?= 400
+
+.PHONY: simulate
+simulate: ## releases in a simulated world that fails, one per seed; then planted bugs; SEEDS=100000 takes hours
+	$(GO) run ./lab/simulate/all -seeds $(SEEDS) -mutants $(MUTANT)
 
 .PHONY: test-integration
 test-integration: ## what takes minutes more: a third-party program released, cosign on what we sign, the service kit under a Consul agent and a booted systemd

@@ -57,7 +57,15 @@ func (l *Listener) Accept() (net.Conn, error) {
 		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return c, err
 		}
+		l.makeRoom()
 	}
+}
+
+// makeRoom waits for whoever ended the Accept by a deadline: trying again at
+// once would keep the lock from them, and a processor busy.
+func (l *Listener) makeRoom() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 }
 
 func (l *Listener) accept() (net.Conn, error) {

@@ -1,0 +1,219 @@
+package simulate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-shipper/shipper/host/router"
+	"github.com/go-shipper/shipper/pipeline"
+	"github.com/go-shipper/shipper/release"
+	"github.com/go-shipper/shipper/rollout"
+)
+
+// load is one host's clients. Each comes with an address of its own.
+func (w *world) load(ctx context.Context, h *machine) {
+	for n := 0; ctx.Err() == nil; n++ {
+		status, version, err := h.ask(n % 5000)
+		w.mu.Lock()
+		w.served++
+		if err != nil || status != 200 {
+			w.failed = append(w.failed, fmt.Sprintf("%.3f %s %d %s %v", time.Since(w.began).Seconds(), h.name, status, version, err))
+		}
+		w.mu.Unlock()
+		_ = sleep(ctx, 300*time.Millisecond)
+	}
+}
+
+// judgeLoad: where nothing but controllers, guards and ways failed, no client
+// noticed (P1).
+func (w *world) judgeLoad() {
+	w.mu.Lock()
+	failed := slices.Clone(w.failed)
+	w.mu.Unlock()
+	if w.plan.harmless() && len(failed) > 0 {
+		w.breaks("P1: %d of %d requests failed: %s", len(failed), w.served, failed[0])
+	}
+}
+
+// watch looks at every router all the time. A weight that no controller could
+// have renewed within its lease breaks P2; a route without stable is no route.
+func (w *world) watch(ctx context.Context) {
+	heard := map[string]time.Time{}
+	for ctx.Err() == nil {
+		for _, h := range w.hosts {
+			for _, c := range w.controllers() {
+				if c.heard(h.name) {
+					heard[h.name] = time.Now()
+				}
+			}
+			v, err := h.view()
+			if err != nil {
+				continue // it starts, or its host is down
+			}
+			if v.Stable == "" {
+				w.breaks("%s: the route of %s has no stable", h.name, service)
+			}
+			// Once more, because a guard that restarts under a wrong clock gives a
+			// session up to a whole lease again, and no more.
+			limit := lease + 3*time.Second
+			if w.plan.has("guard", "write") {
+				limit += lease + 6*time.Second
+			}
+			if v.Weight > 0 && time.Since(heard[h.name]) > limit {
+				w.breaks("P2: %s gives %s to %s %v after anybody could renew that", h.name, v.Weight, v.Canary, time.Since(heard[h.name]))
+			}
+		}
+		_ = sleep(ctx, 500*time.Millisecond)
+	}
+}
+
+func (s scenario) has(kinds ...string) bool {
+	return slices.ContainsFunc(s.faults, func(f fault) bool { return slices.Contains(kinds, f.kind) })
+}
+
+// judgeRest looks at a fleet on which nothing is under way: each host has one
+// stable release, which runs and gets all traffic, and no lease is left.
+func (w *world) judgeRest(when string) pipeline.FleetStatus {
+	c := w.controller("judge")
+	st, err := c.p.Status(c.ctx)
+	close(c.over)
+	if err != nil {
+		w.breaks("%s: status: %v", when, err)
+		return st
+	}
+	for i, h := range w.hosts {
+		if err := w.atRest(h, st.Hosts[i]); err != nil {
+			w.breaks("%s: %s: %w", when, h.name, err)
+		}
+	}
+	w.event("%s: %s, stable %s, behind %v", when, st.State, st.Stable, st.Behind)
+	named := []rollout.State{rollout.Promoted, rollout.RolledBack, rollout.Aborted, rollout.Failed, rollout.Lost, rollout.Split, rollout.Paused}
+	if !slices.Contains(named, st.State) {
+		w.breaks("%s: the fleet is %q", when, st.State)
+	}
+	w.judgeFleet(when, st)
+	return st
+}
+
+func (w *world) atRest(h *machine, st pipeline.HostStatus) error {
+	if st.Err != nil {
+		return st.Err
+	}
+	s := st.Status
+	v, err := h.view()
+	switch {
+	case err != nil:
+		return err
+	case s.Session != nil:
+		return fmt.Errorf("P2: run %s of %s still holds the session", s.Session.Run, s.Session.Owner)
+	case s.Stable == "":
+		return fmt.Errorf("there is no stable release")
+	case v.Weight != 0 || v.Stable != s.Stable:
+		return fmt.Errorf("P2: the router serves %s and gives %s %s; stable is %s", v.Stable, v.Canary, v.Weight, s.Stable)
+	case !h.scm.running(s.Stable.Service(service)):
+		return fmt.Errorf("stable (%s) does not run", s.Stable)
+	}
+	return w.serves(h, v, s.Slots[s.Stable].Release)
+}
+
+// serves asks the host what it really answers with.
+func (w *world) serves(h *machine, v router.View, want release.Release) error {
+	status, version, err := h.ask(4999)
+	if err == nil && (status != 200 || version != want.Version) && want.Version != errs {
+		err = fmt.Errorf("answers %d, %q", status, version)
+	}
+	if err != nil {
+		return fmt.Errorf("stable is %s, but a client sees: %w (%+v)", want.Version, err, v)
+	}
+	return nil
+}
+
+// judgeFleet: unless the fleet says that it is split, all hosts have the same
+// release (P3), and it is one that some run has reported as its outcome.
+func (w *world) judgeFleet(when string, st pipeline.FleetStatus) {
+	versions := map[string]bool{}
+	for _, h := range st.Hosts {
+		versions[h.Status.Slots[h.Status.Stable].Release.Version] = true
+	}
+	if len(versions) > 1 && st.State != rollout.Split {
+		w.breaks("P3: %s the hosts are on %v, and the fleet calls itself %s", when, versions, st.State)
+	}
+	for bad := range versions {
+		switch bad {
+		case deaf, sick, crashes, errs:
+			w.breaks("P6: %s release %s is stable", when, bad)
+		}
+	}
+	w.judgeResults(when, versions)
+}
+
+// judgeResults compares what controllers said in the end with what is there.
+// Where two of them took turns, only the last word counts.
+func (w *world) judgeResults(when string, versions map[string]bool) {
+	main := w.controllers()[1]
+	if w.plan.rival != "" || main.isKilled() || !main.isOver() {
+		return
+	}
+	if w.plan.silent && !w.plan.batches && main.res.State == rollout.Promoted {
+		w.breaks("P6: promoted without a single request")
+	}
+	switch main.res.State {
+	case rollout.Promoted:
+		if !versions[w.plan.version] || len(versions) != 1 {
+			w.breaks("P3: %s the run was promoted, but the hosts are on %v", when, versions)
+		}
+	case rollout.RolledBack, rollout.Aborted, rollout.Failed:
+		if !versions[first] || len(versions) != 1 {
+			w.breaks("P3: %s the run ended %s (%v), but the hosts are on %v", when, main.res.State, main.err, versions)
+		}
+	}
+}
+
+// afterwards takes up what was left over, as a person would from another
+// machine, and in the end goes back with nothing but the hosts (P9).
+func (w *world) afterwards() {
+	w.plan.twice, w.plan.lose = 0, 0
+	c := w.controller("other")
+	before, err := c.p.Status(c.ctx)
+	if err != nil || w.err() != nil {
+		close(c.over)
+		return
+	}
+	switch before.State {
+	case rollout.Split, rollout.Paused:
+		if w.seed%2 == 0 {
+			c.rollback()
+		} else {
+			c.resume("promote")
+		}
+		c.wait()
+	default:
+		close(c.over)
+	}
+	time.Sleep(lease + time.Minute)
+	w.plan.rival = "other" // results of before are history
+	st := w.judgeRest("after another controller")
+	if len(st.Behind) > 0 && w.err() == nil {
+		w.breaks("P3: after another controller (%s, %v) hosts are behind: %v", c.res.State, c.err, st.Behind)
+	}
+	w.goBack(st)
+}
+
+func (w *world) goBack(before pipeline.FleetStatus) {
+	if w.plan.after != "rollback" || before.Stable.Version == first || w.err() != nil {
+		return
+	}
+	c := w.controller("night")
+	c.rollback()
+	c.wait()
+	if c.res.State != rollout.RolledBack {
+		w.breaks("P9: the rollback from %s ended %s: %v", before.Stable, c.res.State, c.err)
+		return
+	}
+	time.Sleep(lease + time.Minute)
+	if st := w.judgeRest("after the rollback"); st.Stable == before.Stable {
+		w.breaks("P9: after the rollback %s is still stable", st.Stable)
+	}
+}
