@@ -41,7 +41,7 @@ test: ## all tests, those on the lab included
 	$(GO) test -race -timeout 25m $$($(GO) list ./... | grep -v /lab/e2e)
 	$(GO) test -race -timeout 40m ./lab/e2e
 	$(GO) test ./rollout/analysis # thousands of simulated hours, too slow with -race
-	$(GO) test -count=1 ./lab/simulate -seeds 600 # with -race above it takes 40
+	$(GO) test -count=1 ./lab/simulate -seeds 400 # with -race above only 15
 
 # Seeds of the simulation: those of make simulate, and to catch one planted bug.
 SEEDS  ?= 2000

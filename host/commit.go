@@ -89,7 +89,10 @@ func (s *service) commit(ctx context.Context, p rpc.Commit) (rpc.Committed, erro
 		}
 		return s.mend(ctx)
 	})
-	return reply, err
+	if err != nil { // as in starts
+		return rpc.Committed{}, err
+	}
+	return reply, nil
 }
 
 func (s *service) committed(run string) bool {

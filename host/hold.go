@@ -38,7 +38,10 @@ func (s *service) hold(ctx context.Context, p rpc.Hold) (rpc.Traffic, error) {
 		reply = traffic(view)
 		return err
 	})
-	return reply, err
+	if err != nil { // as in starts
+		return rpc.Traffic{}, err
+	}
+	return reply, nil
 }
 
 // holdLeft is how long requests shall wait yet; on the owner.

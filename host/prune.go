@@ -33,7 +33,10 @@ func (s *service) prune(ctx context.Context, p rpc.Prune) (rpc.PruneReply, error
 		}
 		return err
 	})
-	return reply, err
+	if err != nil { // as in starts
+		return rpc.PruneReply{}, err
+	}
+	return reply, nil
 }
 
 // tidy is the pruning that the guard does by itself after a commit cooled down.

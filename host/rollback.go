@@ -40,7 +40,10 @@ func (s *service) rollback(ctx context.Context, p rpc.Rollback) (rpc.Undone, err
 	if err == errDone {
 		return reply, nil
 	}
-	return reply, err
+	if err != nil { // as in starts
+		return rpc.Undone{}, err
+	}
+	return reply, nil
 }
 
 // endRun ends a run that changed nothing yet; over says that this was all.

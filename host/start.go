@@ -36,7 +36,10 @@ func (s *service) starts(ctx context.Context, p rpc.Start, alone bool) (rpc.Star
 		reply, err = s.launch(ctx, p, rev, alone)
 		return err
 	})
-	return reply, err
+	if err != nil { // of a caller that left: the work goes on, and reply is the work's
+		return rpc.Started{}, err
+	}
+	return reply, nil
 }
 
 // mayStart: a run starts one revision, before it is prepared or over.

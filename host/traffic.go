@@ -161,7 +161,10 @@ func (s *service) setTraffic(ctx context.Context, p rpc.SetTraffic) (rpc.Traffic
 		reply = traffic(view)
 		return nil
 	})
-	return reply, err
+	if err != nil { // as in starts
+		return rpc.Traffic{}, err
+	}
+	return reply, nil
 }
 
 // mayShift: only what was seen to run gets traffic.
