@@ -49,6 +49,7 @@ func (c *checker) all() {
 	c.analysis()
 	c.limits()
 	c.windows()
+	c.hooks()
 	c.hosts()
 	c.signatures()
 	c.transport()

@@ -307,6 +307,7 @@ func (t *Target) absolute() {
 		t.Bootstrap.Helper.Files[i].Path = join(dir, t.Bootstrap.Helper.Files[i].Path)
 	}
 	t.absoluteSources(dir)
+	t.completeHooks(dir)
 	t.absoluteSign(dir)
 	for name, ref := range t.Service.Secrets {
 		t.Service.Secrets[name] = absoluteRef(dir, ref)

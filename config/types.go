@@ -23,6 +23,7 @@ type File struct {
 	Analysis     Analysis                `yaml:"analysis"`
 	Rollback     Rollback                `yaml:"rollback"`
 	Windows      Windows                 `yaml:"windows"`
+	Hooks        []Hook                  `yaml:"hooks"`
 	Retention    Retention               `yaml:"retention"`
 	Bootstrap    Bootstrap               `yaml:"bootstrap"`
 	Bundles      Bundles                 `yaml:"bundles"`
@@ -49,6 +50,7 @@ type Target struct {
 	Analysis    Analysis  `yaml:"analysis"`
 	Rollback    Rollback  `yaml:"rollback"`
 	Windows     Windows   `yaml:"windows"`
+	Hooks       []Hook    `yaml:"hooks"`
 	Retention   Retention `yaml:"retention"`
 	Bootstrap   Bootstrap `yaml:"bootstrap"`
 	Bundles     Bundles   `yaml:"bundles"`
@@ -388,6 +390,7 @@ type Environment struct {
 	Analysis  Analysis        `yaml:"analysis"`
 	Rollback  Rollback        `yaml:"rollback"`
 	Windows   Windows         `yaml:"windows"`
+	Hooks     []Hook          `yaml:"hooks"`
 	Trust     Trust           `yaml:"trust"`
 }
 

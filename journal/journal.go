@@ -47,6 +47,7 @@ const (
 	TypeCommitted    = "committed"     // Committed
 	TypeUndone       = "undone"        // Undone
 	TypeWarning      = "warning"       // Note
+	TypeHook         = "hook"          // Note: what was told at which stage
 	TypeProgress     = "progress"      // Progress (shown)
 	TypeServiceState = "service.state" // report of status: ServiceState (shown)
 	TypeRun          = "run"           // report of history: RunSummary (shown)

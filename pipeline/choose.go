@@ -22,7 +22,14 @@ func (p *Pipeline) bundle(ctx context.Context, req DeployRequest, s *story) (*pa
 		return packaging.Take(ctx, p.shelf(), p.Target.Service.Name, req.Release)
 	default:
 		var err error
-		if path, _, err = p.build(ctx, req.Dir, "", s); err != nil {
+		if err = p.hooksAt(ctx, s, "beforeBuild", "deploy", Result{}, nil); err != nil {
+			return nil, err
+		}
+		built := Result{}
+		if path, built.Release, err = p.build(ctx, req.Dir, "", s); err != nil {
+			return nil, err
+		}
+		if err = p.hooksAt(ctx, s, "afterBuild", "deploy", built, nil); err != nil {
 			return nil, err
 		}
 	}

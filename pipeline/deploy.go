@@ -22,6 +22,9 @@ func (p *Pipeline) Deploy(ctx context.Context, req DeployRequest) (Result, error
 	if err := p.mayBegin(s, req.Change); err != nil {
 		return Result{State: rollout.Failed, Run: s.run}, err
 	}
+	if err := p.readyHooks(); err != nil {
+		return Result{State: rollout.Failed, Run: s.run}, err
+	}
 	b, err := p.bundle(ctx, req, s)
 	if err != nil {
 		return Result{State: rollout.Failed, Run: s.run}, stopped(ctx, err)
@@ -144,10 +147,16 @@ func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Resul
 	if err := d.stillMay(ctx); err != nil {
 		return res, stopped(ctx, err)
 	}
+	if err := d.p.hooksAt(ctx, d.s, "beforePush", "deploy", res, nil); err != nil {
+		return res, stopped(ctx, err)
+	}
 	if err := d.pushAll(ctx, l); err != nil {
 		if ctx.Err() != nil || errors.Is(err, errAborted) {
 			res.State = rollout.Aborted
 		}
+		return res, stopped(ctx, err)
+	}
+	if err := d.p.hooksAt(ctx, d.s, "beforeStart", "deploy", res, nil); err != nil {
 		return res, stopped(ctx, err)
 	}
 	now, err := d.p.statuses(ctx, d.f) // what was seen before the lock may be over

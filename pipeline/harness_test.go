@@ -59,6 +59,9 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if len(os.Args) > 3 && os.Args[1] == "hook" {
+		os.Exit(hookProgram(os.Args[2], os.Args[3]))
+	}
 	if len(os.Args) > 1 && os.Args[1] == "idle" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 		defer stop()

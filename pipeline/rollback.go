@@ -39,6 +39,7 @@ func (p *Pipeline) Rollback(ctx context.Context, req RollbackRequest) (Result, e
 		return res, leftBehind(res.Behind, "rolled back")
 	}
 	return p.underRun(ctx, touched, s, "rollback", res, func(l *lease) (Result, error) {
+		_ = p.hooksAt(ctx, s, "beforeRollback", "rollback", res, nil) // a rescue goes on whatever they say
 		return p.goBack(ctx, touched, l, s, d, m, res)
 	})
 }
@@ -173,6 +174,7 @@ func (p *Pipeline) asRun(ctx context.Context, f fleet, s *story, verb string, re
 	stopScribe := p.scribe(context.WithoutCancel(ctx), f, s)
 	s.tell(journal.TypeRunStarted, "", p.opening(verb, res.Release, f))
 	res, err := work(l)
+	p.outcomes(ctx, s, verb, res, err)
 	p.closing(s, verb, res, err)
 	stopScribe()
 	letGo()

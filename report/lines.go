@@ -88,6 +88,8 @@ func (s *story) note(r journal.Record) (said, bool) {
 		return said{"paused", text, warn}, true
 	case journal.TypeWarning:
 		return said{"warning", text, warn}, true
+	case journal.TypeHook:
+		return said{"hook", text, quiet}, true
 	case journal.TypePrepared:
 		return said{"prepare", text, quiet}, s.verbose
 	case journal.TypeLog:

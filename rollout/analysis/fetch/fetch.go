@@ -3,6 +3,7 @@
 package fetch
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -65,9 +66,21 @@ func New(o Options) (*Client, error) {
 
 // Get asks for address.
 func (c *Client) Get(ctx context.Context, address string) (Reply, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	return c.do(ctx, http.MethodGet, address, nil)
+}
+
+// Post sends JSON to address.
+func (c *Client) Post(ctx context.Context, address string, json []byte) (Reply, error) {
+	return c.do(ctx, http.MethodPost, address, json)
+}
+
+func (c *Client) do(ctx context.Context, method, address string, json []byte) (Reply, error) {
+	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(json))
 	if err != nil {
 		return Reply{}, errors.New("the address can not be read") // it may hold what is secret
+	}
+	if json != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	for name, value := range c.opts.Header {
 		req.Header.Set(name, value)
