@@ -41,18 +41,18 @@ type Check struct {
 
 // HealthEvent says that a check began to fail, or is well again.
 type HealthEvent struct {
-	Check   string
-	Action  Action
-	Failing bool
-	Reason  string // the last failure; empty when well
-	At      time.Time
+	Check   string    // its name
+	Action  Action    // what it does while it fails
+	Failing bool      // false: it is well again
+	Reason  string    // the last failure; empty when well
+	At      time.Time // of the look that made the change
 }
 
 // CheckResult is a check in a [Report].
 type CheckResult struct {
-	Name    string    `json:"name"`
-	Action  Action    `json:"action"`
-	Failing bool      `json:"failing"`
+	Name    string    `json:"name"`            // of the check
+	Action  Action    `json:"action"`          // what it does while it fails
+	Failing bool      `json:"failing"`         // as often in a row as it takes
 	Error   string    `json:"error,omitempty"` // of the last look
 	At      time.Time `json:"at,omitzero"`     // of the last look
 }

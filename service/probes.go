@@ -8,16 +8,16 @@ import (
 
 // Report is what the probes answer, as JSON.
 type Report struct {
-	Status  string        `json:"status"` // "ok", "degraded" or "unavailable"
-	State   State         `json:"state"`
-	Since   time.Time     `json:"since,omitzero"`
-	Reason  string        `json:"reason,omitempty"`
-	Paused  bool          `json:"paused,omitempty"`
-	Service string        `json:"service"`
-	Version string        `json:"version"`
-	Slot    string        `json:"slot,omitempty"`
-	Role    Role          `json:"role"`
-	Checks  []CheckResult `json:"checks,omitempty"`
+	Status  string        `json:"status"`           // "ok", "degraded" or "unavailable"
+	State   State         `json:"state"`            // where it is in its life,
+	Since   time.Time     `json:"since,omitzero"`   // since when,
+	Reason  string        `json:"reason,omitempty"` // and why
+	Paused  bool          `json:"paused,omitempty"` // holds new work
+	Service string        `json:"service"`          // its name
+	Version string        `json:"version"`          // of what runs
+	Slot    string        `json:"slot,omitempty"`   // "blue" or "green" under shipper
+	Role    Role          `json:"role"`             // as it was read last
+	Checks  []CheckResult `json:"checks,omitempty"` // in the order in which they were added
 }
 
 // Report tells how the service is.

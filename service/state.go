@@ -29,9 +29,9 @@ var ErrTransition = errors.New("no such transition")
 
 // Transition is one step in a service's life.
 type Transition struct {
-	From, To State
-	At       time.Time
-	Reason   string // for people
+	From, To State     // From is empty before the first one
+	At       time.Time // when it happened
+	Reason   string    // for people
 }
 
 // follows says which states may come after one.

@@ -11,7 +11,7 @@ import (
 
 // Memory of the machine, or of its container where that has less, in bytes.
 type Memory struct {
-	Total uint64
+	Total uint64 // that there is
 	Used  uint64 // without what the system would give back at once
 }
 
