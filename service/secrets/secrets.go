@@ -88,7 +88,7 @@ func (r Resolver) get(ctx context.Context, reference string) (Value, error) {
 	case "vault":
 		return r.fromVault(ctx, name)
 	}
-	return Value{}, errors.New("is none of env:, file:, shipper:, vault:")
+	return Value{}, errors.New("it begins with none of env, file, shipper and vault")
 }
 
 func fromFile(path string) (Value, error) {

@@ -18,7 +18,7 @@ func TestNotesWhatIsAnswered(t *testing.T) {
 	}{
 		"nothing":     {func(http.ResponseWriter) {}, 200, 0},
 		"body only":   {func(w http.ResponseWriter) { io.WriteString(w, "hello") }, 200, 5},
-		"status":      {func(w http.ResponseWriter) { http.Error(w, "no", 503) }, 503, 3},
+		"status":      {func(w http.ResponseWriter) { http.Error(w, "no", http.StatusServiceUnavailable) }, 503, 3},
 		"first wins":  {func(w http.ResponseWriter) { w.WriteHeader(404); w.WriteHeader(200) }, 404, 0},
 		"provisional": {func(w http.ResponseWriter) { w.WriteHeader(103); w.WriteHeader(404) }, 404, 0},
 		"flushed":     {func(w http.ResponseWriter) { w.(http.Flusher).Flush(); w.WriteHeader(404) }, 200, 0},
