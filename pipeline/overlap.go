@@ -20,7 +20,8 @@ func (p *Pipeline) takeTurn(ctx context.Context, f fleet, s *story, policy strin
 	for {
 		err := p.acquire(ctx, f, s.run, "deploy")
 		holder := lockedBy(err)
-		if err == nil || policy == config.ConcurrentReject || holder == nil || holder.Manual {
+		waits := policy == config.ConcurrentQueue || policy == config.ConcurrentSupersede
+		if err == nil || !waits || holder == nil || holder.Manual {
 			return err
 		}
 		if holder.Run != told {
