@@ -37,6 +37,7 @@ type machine struct {
 	up     bool
 	boots  int
 	life   *life         // of the guard that runs
+	since  time.Time     // when it was started
 	wall   time.Duration // what the clock on the wall is wrong by
 	writes int           // of state files until the crash; 0: none is planned
 	late   bool          // that crash comes after the write
@@ -106,6 +107,19 @@ func (h *machine) isUp() bool {
 	return h.up
 }
 
+// guarded tells whether a guard lives.
+func (h *machine) guarded() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.life != nil && h.life.err() == nil
+}
+
+func (h *machine) guardSince() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.since
+}
+
 // start boots the host.
 func (h *machine) start() {
 	h.mu.Lock()
@@ -150,7 +164,7 @@ func (h *machine) startGuard() {
 	ctx, stop := context.WithCancel(context.Background())
 	l.stop = stop
 	h.mu.Lock()
-	h.life = l
+	h.life, h.since = l, time.Now()
 	h.mu.Unlock()
 	go func() {
 		defer close(l.over)

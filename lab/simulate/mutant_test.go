@@ -25,8 +25,8 @@ func mutants() []mutant {
 	return []mutant{
 		{"the router forgets that leases end", "P2", "host/router/service.go",
 			"return t.route.Lease > 0 && !now.Before(t.deadline)", "return false"},
-		{"the guard never takes a lost run back", "P2", "host/session.go",
-			"return s.ses != nil && !s.deadline.IsZero() && !s.g.now().Before(s.deadline)", "return false"},
+		{"the guard never takes a lost run back", "P2", "host/service.go",
+			"default:\n\t\tif s.ses != nil {\n\t\t\tconsider(s.deadline)\n\t\t}", "default:"},
 		{"a lease's end is ignored after a restart", "P2", "host/mend.go",
 			"s.deadline = s.g.now().Add(min(max(left, 0), s.ses.TTL))", "s.deadline = s.g.now().Add(max(left, 24*3600*1e9))"},
 		{"a lease outlives a boot", "P2", "host/mend.go",
@@ -116,7 +116,7 @@ func (m mutant) caught(t *testing.T, seeds int) bool {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%s: build: %v\n%s", m.name, err, out)
 	}
-	run := exec.Command(bin, "-test.run", "^TestSimulate$", "-first", "-seeds", strconv.Itoa(seeds))
+	run := exec.Command(bin, "-test.run", "^TestSimulate$", "-test.timeout", "5m", "-first", "-seeds", strconv.Itoa(seeds))
 	run.Env = append(os.Environ(), "SHIPPER_SIMULATE_SUMMARY=")
 	out, err := run.CombinedOutput()
 	if err == nil {

@@ -131,7 +131,7 @@ func (w *world) strike(main *controller, f fault) {
 		l.change(func() { l.down = true })
 		w.after(f.long, func() { l.change(func() { l.down = false }) })
 	case "guard":
-		h.killGuard(f.long/5, pick(rand.New(rand.NewPCG(w.seed, uint64(f.n))), 0, time.Hour, -time.Hour))
+		h.killGuard(f.long, pick(rand.New(rand.NewPCG(w.seed, uint64(f.n))), 0, time.Hour, -time.Hour))
 	case "power":
 		h.powerCut(f.long)
 	case "write":
