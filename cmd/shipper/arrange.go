@@ -94,7 +94,7 @@ func visible(commands []*cli.Command) []string {
 // laterVerbs are named in the documentation of the command line, but come in
 // later versions.
 func laterVerbs() []string {
-	return []string{"retry", "watch", "report"}
+	return []string{"retry", "report"}
 }
 
 // laterFlags come with later versions, too.
