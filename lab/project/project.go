@@ -117,6 +117,9 @@ func (p *Project) URLs() []string {
 	return urls
 }
 
+// Use takes another shipper from now on.
+func (p *Project) Use(shipper string) { p.o.Shipper = shipper }
+
 // Forget drops what was built and pushed before, so that the next push has no
 // version to tell the new one by.
 func (p *Project) Forget() error {

@@ -26,6 +26,7 @@ type options struct {
 	download int64 // bytes
 	peers    bool
 	wine     int // rounds on a Wine host
+	upgrades int // of the router, among them
 }
 
 // outcome is what became of one proxy's load.
@@ -49,6 +50,7 @@ func main() {
 	flag.Int64Var(&o.download, "download", 100<<20, "bytes of the download")
 	flag.BoolVar(&o.peers, "peers", true, "nginx and Caddy too, if they are installed")
 	flag.IntVar(&o.wine, "wine", 0, "rounds on a Windows host of the lab")
+	flag.IntVar(&o.upgrades, "wine-upgrades", 3, "upgrades of the router there; each builds a newer shipper")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()

@@ -20,8 +20,9 @@ const wineRate = 300
 // windows is a service on a Windows host of the lab, shipped by the program
 // itself.
 type windows struct {
-	lab *lab.Lab
-	p   *project.Project
+	lab      *lab.Lab
+	p        *project.Project
+	versions versions
 }
 
 // runWine deploys versions and rolls back, and lets the other router take over
@@ -41,6 +42,12 @@ func runWine(ctx context.Context, o options) (out outcome, err error) {
 	defer stop()
 	began := time.Now()
 	for round := range o.wine {
+		if round > 0 && round%max(1, o.wine/(o.upgrades+1)) == 0 && out.upgrades < o.upgrades {
+			if err := w.upgrade(ctx, round); err != nil {
+				return out, err
+			}
+			out.upgrades++
+		}
 		if err := w.change(ctx, round, &out); err != nil {
 			return out, fmt.Errorf("round %d: %w", round+1, err)
 		}
@@ -57,7 +64,7 @@ func newWindows(ctx context.Context, download int64) (w *windows, end func(), er
 	if err != nil {
 		return nil, func() {}, err
 	}
-	w = &windows{}
+	w = &windows{versions: versions{dir: filepath.Join(dir, "clone")}}
 	end = func() {
 		if w.lab != nil {
 			_ = w.lab.Down(context.WithoutCancel(ctx)) // it is temporary in any case
@@ -116,15 +123,42 @@ func (w *windows) change(ctx context.Context, round int, out *outcome) error {
 	return errors.Join(err, w.restartRouter(ctx))
 }
 
+// upgrade gets a newer shipper, whose next deploy upgrades the router.
+func (w *windows) upgrade(ctx context.Context, round int) error {
+	program, err := w.versions.next(ctx)
+	if err != nil {
+		return fmt.Errorf("build a newer shipper: %w", err)
+	}
+	w.p.Use(program)
+	before, err := w.router(ctx, "status")
+	if err != nil {
+		return err
+	}
+	if err := w.deploy(ctx, fmt.Sprintf("1.%d.1", round)); err != nil {
+		return err
+	}
+	after, err := w.router(ctx, "status")
+	if err == nil && before == after {
+		err = fmt.Errorf("the router was not upgraded: %s", after)
+	}
+	return err
+}
+
 func (w *windows) restartRouter(ctx context.Context) error {
+	_, err := w.router(ctx, "restart")
+	return err
+}
+
+// router is what the host's operator does with it.
+func (w *windows) router(ctx context.Context, verb string) (string, error) {
 	var said strings.Builder
-	line := `"C:\Program Files\shipper\bin\shipper-host.exe" router restart`
+	line := `"C:\Program Files\shipper\bin\shipper-host.exe" router ` + verb
 	exit, err := w.lab.Exec(ctx, w.lab.Hosts()[0].Name, line, nil, &said, &said)
 	if err == nil && exit != 0 {
 		err = fmt.Errorf("exit code %d: %s", exit, said.String())
 	}
 	if err != nil {
-		return fmt.Errorf("restart the router: %w", err)
+		return "", fmt.Errorf("router %s: %w", verb, err)
 	}
-	return nil
+	return said.String(), nil
 }
