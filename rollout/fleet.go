@@ -234,6 +234,10 @@ func reference(hosts []HostView, f FleetView, left []string) release.Release {
 			best = h.Stable
 		}
 	}
+	silent := func(h HostView) bool { return h.Err != nil }
+	if best.IsZero() && len(left) > 0 && !slices.ContainsFunc(hosts, silent) {
+		return reference(hosts, f, nil) // all were left behind, and nobody else can know better
+	}
 	return best
 }
 
