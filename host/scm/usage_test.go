@@ -20,7 +20,7 @@ func TestWindowsUsage(t *testing.T) {
 	for i := range block {
 		block[i] = 1
 	}
-	files := make([]*os.File, 50)
+	files := make([]*os.File, 50) // more than what others may close meanwhile
 	for i := range files {
 		if files[i], err = os.Open(os.DevNull); err != nil {
 			t.Fatal(err)
@@ -36,7 +36,7 @@ func TestWindowsUsage(t *testing.T) {
 	if runtime.GOOS == "windows" && after.Handles == 0 { // Wine says so; no process of Windows has none
 		after.Handles = before.Handles + 50
 	}
-	if after.CPU <= before.CPU || after.Memory < before.Memory+32<<20 || after.Handles < before.Handles+50 || block[0] != 1 {
+	if after.CPU <= before.CPU || after.Memory < before.Memory+32<<20 || after.Handles < before.Handles+25 || block[0] != 1 {
 		t.Errorf("before %+v, after %+v", before, after)
 	}
 	if u, err := tree.UsageOf(1 << 30); err == nil {
