@@ -32,8 +32,8 @@ func (v *versions) next(ctx context.Context) (string, error) {
 	if err := os.WriteFile(filepath.Join(v.dir, "cmd", "shipper-host", "build.go"), []byte(source), 0o644); err != nil {
 		return "", err
 	}
-	program := filepath.Join(v.dir, fmt.Sprintf("shipper-%d", v.built))
-	tag := fmt.Sprintf("v999.0.%d", v.built)
+	program := fmt.Sprintf("%s-shipper-%d", v.dir, v.built) // inside it would make the tree differ from its commit
+	tag := fmt.Sprintf("v0.999.%d", v.built)
 	for _, args := range [][]string{
 		{"git", "add", "cmd"},
 		{"git", "-c", "user.name=bench", "-c", "user.email=bench@example.com", "-c", "commit.gpgsign=false", "commit", "-q", "-m", tag},
