@@ -22,7 +22,7 @@ const (
 var errMoved = fmt.Errorf("%w: one router takes over from another", ErrUnavailable)
 
 // errNotNow is told to a successor that may ask again.
-var errNotNow = errors.New("this router begins, ends or is being followed already")
+var errNotNow = errors.New("this router begins, ends, is being followed already, or the one before it still finishes requests")
 
 // handOver gives everything to the successor at the other end of the link. If
 // that fails, everything is as it was.
@@ -50,11 +50,8 @@ func (r *Router) handOver(l *link, dock string) error {
 func (r *Router) freeze() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || r.passing || r.baton == nil {
+	if r.closed || r.passing || r.baton == nil || !r.elder.isGone() {
 		return errNotNow
-	}
-	if !r.elder.isGone() {
-		return errors.New("the router before this one still finishes requests")
 	}
 	r.passing = true
 	return nil

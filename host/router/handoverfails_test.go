@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -193,4 +195,44 @@ func (m message) offered() *estate {
 		return nil
 	}
 	return &m.Offer.Estate
+}
+
+// spoken passes log lines on.
+type spoken chan string
+
+func (c spoken) Write(line []byte) (int, error) {
+	select {
+	case c <- string(line):
+	default: // nobody reads them any more
+	}
+	return len(line), nil
+}
+
+// The service manager may hold a router for stopped before the next one has
+// heard that it is gone: who comes then waits.
+func TestThirdRouterWaitsForTheFirst(t *testing.T) {
+	t.Parallel()
+	r := start(t, Options{})
+	addr, entered, leave := gated(t)
+	r.put(r.route(addr, "", 0))
+	late := make(chan string)
+	go func() {
+		_, text := r.get("/")
+		late <- text
+	}()
+	<-entered
+	said := make(spoken, 16)
+	second := r.follow(Options{Log: slog.New(slog.NewTextHandler(said, nil))})
+	third := launch(t, Options{Dir: r.dir})
+	for !strings.Contains(<-said, errNotNow.Error()) {
+	}
+	close(leave)
+	if text := <-late; text != "late" {
+		t.Errorf("the request in flight got %q", text)
+	}
+	r.finished()
+	second.finished()
+	if err := third.Ready(third.ctx); err != nil {
+		t.Errorf("the third router does not serve: %v", err)
+	}
 }

@@ -39,12 +39,12 @@ func (r *Router) start(ctx context.Context) error {
 		case !errors.Is(err, flock.ErrHeld):
 			return err
 		}
-		if err := r.succeed(ctx); !errors.Is(err, errNotReached) {
+		if err = r.succeed(ctx); !errors.Is(err, errNotReached) {
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return err
 		case <-time.After(startInterval):
 		}
 	}
