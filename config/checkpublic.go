@@ -73,7 +73,7 @@ func (c *checker) onlyTCP(t Traffic) {
 		{"sticky", t.Sticky.Cookie+t.Sticky.Header != ""}, {"match", t.Match.Cookie+t.Match.Header != ""}, {"accessLog", t.AccessLog.Enabled},
 	} {
 		if n.set {
-			c.problem("traffic."+n.key, "remove it, or mode: tcp", "`traffic.%s` needs HTTP, and the mode is tcp", n.key)
+			c.problem("traffic."+n.key, "remove it, or mode: http", "`traffic.%s` needs HTTP, and the mode is tcp", n.key)
 		}
 	}
 }

@@ -198,7 +198,8 @@ func (c *Client) request(ctx context.Context, method, path string, ifMatch *uint
 
 // unreached tells a router that is gone from one that made room for another.
 // That one refused changes before it was followed, so whatever it left
-// unanswered, a request on a kept connection too, was not done.
+// unanswered, a request on a kept connection too, was not done. One that crashed
+// may have done it: then the change is stale when it is asked for again.
 func (c *Client) unreached(address string, err error) error {
 	if now, missing := c.find(); missing == nil && now.Address != address {
 		return fmt.Errorf("%w: %w", errMoved, err)
