@@ -1,6 +1,9 @@
 package analysis
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // factors are how many times more often events may happen on the canary: one
 // bet on each, from a creeping defect to a dead canary.
@@ -29,13 +32,21 @@ func (t *tally) plus(more tally) {
 // mostRequests between two looks; more is no count.
 const mostRequests = 1 << 40
 
-// clean drops what only broken counters say.
-func (t tally) clean() tally {
-	if t.canary < 0 || t.stable < 0 || max(t.canary, t.stable) > mostRequests {
+// sane drops what only broken counters say. More events than requests are
+// none: of a client that was counted in an earlier look a request fails now.
+func (t tally) sane() tally {
+	all := []int64{t.canaryEvents, t.canary, t.stableEvents, t.stable}
+	if slices.Min(all) < 0 || slices.Max(all) > mostRequests {
 		return tally{}
 	}
-	t.canaryEvents = min(max(t.canaryEvents, 0), t.canary)
-	t.stableEvents = min(max(t.stableEvents, 0), t.stable)
+	return t
+}
+
+// clean is what can be compared: events among as many requests.
+func (t tally) clean() tally {
+	t = t.sane()
+	t.canaryEvents = min(t.canaryEvents, t.canary)
+	t.stableEvents = min(t.stableEvents, t.stable)
 	return t
 }
 
@@ -133,7 +144,7 @@ type pass struct {
 // begun at a tenth of the limit; wealth above the square of what is needed is
 // thrown away, so that a canary which turns bad loses its pass soon.
 func (p *pass) add(errors, n int64, limit, beta float64) {
-	t := tally{canaryEvents: errors, canary: n}.clean()
+	t := tally{canaryEvents: errors, canary: n}.sane()
 	rate := min((float64(p.errors)+0.5)/(float64(p.canary)+5/limit), limit*0.99)
 	p.log += float64(t.canaryEvents)*math.Log(rate/limit) +
 		float64(t.canary-t.canaryEvents)*(math.Log1p(-rate)-math.Log1p(-limit))

@@ -63,8 +63,10 @@ type evidence struct {
 type stratum struct {
 	history  [release.LatencyBuckets]int64 // of stable, earlier looks only
 	known    int64
+	latest   time.Time // look
 	first    time.Time // request of the canary
 	requests int64     // of the canary
+	pool     pool
 }
 
 func newEvidence(s Signal) *evidence {
@@ -86,6 +88,7 @@ func orDefault(x, otherwise float64) float64 {
 
 // forget takes all bets back; what is known of stable's latency stays.
 func (e *evidence) forget() {
+	e.compareAll()
 	e.errors, e.reserve = newBet(), 1-atOnce
 	for i := range e.slow {
 		e.slow[i] = newBet()
@@ -96,6 +99,7 @@ func (e *evidence) forget() {
 
 // begin starts the proof of a new step.
 func (e *evidence) begin(w release.Weight) {
+	e.compareAll()
 	e.pass, e.seen, e.share, e.weight = pass{}, tally{}, 0, w
 }
 
@@ -103,26 +107,47 @@ func (e *evidence) begin(w release.Weight) {
 func (e *evidence) observe(now time.Time, host string, canary, stable Counts) {
 	s := e.hosts[host]
 	if s == nil {
-		s = new(stratum)
+		s = &stratum{pool: pool{since: now}}
 		e.hosts[host] = s
 	}
 	e.turn(now, canary.Requests)
-	t := compared(canary, stable).clean()
+	t := compared(canary, stable, e.weight == release.Full).sane()
 	e.window.plus(t.of(canary, stable))
 	e.share += canary.Share
-	grown := e.errors.add(t, e.margin)
-	grown = e.latency(now, s, canary, stable) || grown
 	e.seen.plus(t)
 	e.pass.add(t.canaryEvents, t.canary, e.limit, e.beta)
+	if warm := s.warm(now) && s.known >= minHistory; warm != s.pool.warm {
+		e.compare(now, s)
+		s.pool.warm = warm
+	}
+	s.meet(now, canary.Requests)
+	s.pool.add(t, canary.Latency, stable.Latency)
+	if s.pool.full(now) {
+		e.compare(now, s)
+	}
+}
+
+// compareAll leaves nothing in the pools: a step or a batch is over.
+func (e *evidence) compareAll() {
+	for _, s := range e.hosts {
+		e.compare(s.latest, s)
+	}
+}
+
+// compare bets on what is in a host's pool, and empties it.
+func (e *evidence) compare(now time.Time, s *stratum) {
+	grown := e.errors.add(s.pool.tally, e.margin)
+	grown = e.latency(s) || grown
+	s.pool.empty(now)
 	if grown && e.broken == "" && e.log() >= -math.Log(e.alpha) {
 		e.broken = e.text(now)
 	}
 }
 
 // compared is what the arms are compared by: what was drawn, where the router
-// counts that. A canary that has all traffic by its role is drawn no more.
-func compared(canary, stable Counts) tally {
-	if !canary.Drawn || canary.Units == 0 && stable.Units == 0 && stable.Requests == 0 {
+// counts that. A canary that has all traffic (whole) by its role is drawn no more.
+func compared(canary, stable Counts, whole bool) tally {
+	if !canary.Drawn || whole && canary.Units == 0 && stable.Units == 0 && stable.Requests == 0 {
 		return tally{canary.Errors, canary.Requests, stable.Errors, stable.Requests}
 	}
 	return tally{canary.UnitErrors, canary.Units, stable.UnitErrors, stable.Units}
@@ -153,9 +178,9 @@ func (e *evidence) turn(now time.Time, requests int64) {
 }
 
 // latency counts requests that were slower than stable used to be.
-func (e *evidence) latency(now time.Time, s *stratum, canary, stable Counts) (grown bool) {
-	c, b := histogram(canary.Latency), histogram(stable.Latency)
-	if s.warm(now) && s.known >= minHistory {
+func (e *evidence) latency(s *stratum) (grown bool) {
+	c, b := histogram(s.pool.canary[:]), histogram(s.pool.stable[:])
+	if s.pool.warm {
 		t := tally{canary: c.total(), stable: b.total()}
 		for i, q := range quantiles {
 			limit := histogram(s.history[:]).quantile(q)
@@ -163,7 +188,7 @@ func (e *evidence) latency(now time.Time, s *stratum, canary, stable Counts) (gr
 			grown = e.slow[i].add(t, defaultMargin) || grown
 		}
 	}
-	s.learn(now, canary.Requests, b)
+	s.learn(b)
 	return grown
 }
 
@@ -175,13 +200,19 @@ func (s *stratum) warm(now time.Time) bool {
 	return s.requests >= warmRequests && now.Sub(s.first) >= warmTime
 }
 
-func (s *stratum) learn(now time.Time, requests int64, stable histogram) {
-	if requests > 0 {
-		if s.first.IsZero() {
-			s.first = now
-		}
-		s.requests = min(s.requests+min(requests, warmRequests), warmRequests)
+// meet counts the canary's requests until it is warm.
+func (s *stratum) meet(now time.Time, requests int64) {
+	s.latest = now
+	if requests <= 0 {
+		return
 	}
+	if s.first.IsZero() {
+		s.first = now
+	}
+	s.requests = min(s.requests+min(requests, warmRequests), warmRequests)
+}
+
+func (s *stratum) learn(stable histogram) {
 	total := stable.total()
 	if total <= 0 || total > mostRequests {
 		return

@@ -78,6 +78,7 @@ func (j *Judge) Next(hosts []string) {
 	j.hosts, j.looks, j.seen = slices.Clone(hosts), differ{}, map[string]time.Time{}
 	for _, g := range j.signals {
 		if g.evidence != nil {
+			g.evidence.compareAll()
 			clear(g.evidence.hosts)
 		}
 	}

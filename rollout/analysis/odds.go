@@ -20,6 +20,9 @@ func (e *evidence) text(now time.Time) string {
 		}
 	}
 	t, when := lead.total, ""
+	if lead == &e.errors {
+		t.plus(e.pooled())
+	}
 	if lead.recent() > lead.early() {
 		t = lead.late
 		t.plus(lead.lately)
@@ -46,7 +49,7 @@ func (e *evidence) mismatchText() string {
 }
 
 func eventText(events, n int64) string {
-	return ratioText(Counts{Requests: n, Errors: events})
+	return ratioText(Counts{Requests: n, Errors: min(events, n)})
 }
 
 // odds writes exp(log) to 1.

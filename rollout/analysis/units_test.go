@@ -102,14 +102,16 @@ func TestWhatIsCompared(t *testing.T) {
 	for _, c := range []struct {
 		name           string
 		canary, stable Counts
+		whole          bool
 		want           tally
 	}{
-		{"older router", Counts{Requests: 5, Errors: 1}, Counts{Requests: 95, Errors: 2}, tally{1, 5, 2, 95}},
-		{"drawn", Counts{Drawn: true, Requests: 9, Errors: 9, Units: 5, UnitErrors: 1}, Counts{Drawn: true, Requests: 99, Units: 90}, tally{1, 5, 0, 90}},
-		{"canary out of use", Counts{Drawn: true}, Counts{Drawn: true, Requests: 99, Errors: 9}, tally{}},
-		{"after the commit", Counts{Drawn: true, Requests: 50, Errors: 2}, Counts{Drawn: true}, tally{2, 50, 0, 0}},
+		{"older router", Counts{Requests: 5, Errors: 1}, Counts{Requests: 95, Errors: 2}, false, tally{1, 5, 2, 95}},
+		{"drawn", Counts{Drawn: true, Requests: 9, Errors: 9, Units: 5, UnitErrors: 1}, Counts{Drawn: true, Requests: 99, Units: 90}, false, tally{1, 5, 0, 90}},
+		{"canary out of use", Counts{Drawn: true}, Counts{Drawn: true, Requests: 99, Errors: 9}, false, tally{}},
+		{"after the commit", Counts{Drawn: true, Requests: 50, Errors: 2}, Counts{Drawn: true}, true, tally{2, 50, 0, 0}},
+		{"a client that retries while nobody else asks", Counts{Drawn: true, Requests: 5, Errors: 5}, Counts{Drawn: true}, false, tally{}},
 	} {
-		if got := compared(c.canary, c.stable); got != c.want {
+		if got := compared(c.canary, c.stable, c.whole); got != c.want {
 			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
 		}
 	}
