@@ -18,6 +18,13 @@ const (
 	UnreachableQuorum = "quorum"
 )
 
+// What a release that turned out bad means before it is committed.
+const (
+	OnFailureRollback = "rollback"
+	OnFailurePause    = "pause"
+	OnFailureFreeze   = "freeze"
+)
+
 // What the lock of another run means to a deploy.
 const (
 	ConcurrentReject    = "reject"

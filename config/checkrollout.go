@@ -29,6 +29,9 @@ func (c *checker) rollout() {
 	if c.t.Service.Data == "exclusive" && r.Strategy != "recreate" {
 		c.problem("service.data", "write rollout: {strategy: recreate}", "`service.data: exclusive` allows one instance at a time, strategy %s runs two", r.Strategy)
 	}
+	if c.t.Rollback.OnFailure == OnFailureFreeze && r.Strategy == "recreate" {
+		c.problem("rollback.onFailure", "write pause, or rollback", "`rollback.onFailure: freeze` gives all traffic to stable, which a recreate has stopped")
+	}
 	c.positive("rollout.quorum", r.Quorum.N > 0)
 	if _, written := c.at.places["rollout.quorum"]; written && r.Unreachable != UnreachableQuorum {
 		c.problem("rollout.quorum", "write unreachable: quorum", "`rollout.quorum` counts with `unreachable: quorum` only")

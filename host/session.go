@@ -73,13 +73,13 @@ func (s *service) acquire(p rpc.Acquire) (view rpc.Session, wait *task, err erro
 	case s.undoing || s.expired():
 		s.tick()
 		return view, s.task, nil
-	case s.ses != nil && s.ses.Run == p.Run && s.ses.Owner == p.Owner:
+	case s.ses != nil && s.ses.Run == p.Run && s.ses.Owner == p.Owner && !s.thaws(p):
 		err := s.extend(p.TTL)
 		return s.session(), nil, err
 	case s.st.Frozen != "":
 		return view, nil, rpc.Errorf(rpc.CodeConflict, "thaw it on the host: shipper-host thaw "+s.name,
 			"service %s is frozen: %s", s.name, s.st.Frozen)
-	case s.ses != nil:
+	case s.ses != nil && !s.thaws(p):
 		return view, nil, s.refuse(rpc.CodeLocked, "%s holds the lock of %s since %s (%s, run %s)",
 			s.ses.Owner, s.name, s.ses.Since.UTC().Format(time.RFC3339), s.ses.Verb, s.ses.Run)
 	}
@@ -115,7 +115,7 @@ func (s *service) open(p rpc.Acquire) error {
 // on, or stays until the new one starts a slot, or until a rollback ends; a
 // lost or split one is taken on under its own name.
 func nextRun(last *runRecord, p rpc.Acquire, now time.Time) *runRecord {
-	takesOn := p.Verb == "promote" || p.Verb == "promote-full" || p.Verb == "resume"
+	takesOn := takesOn(p.Verb)
 	switch {
 	case p.Verb == "lock" || p.Verb == "prune" || p.Verb == "remove":
 		return last
@@ -261,8 +261,33 @@ func (s *service) release(ctx context.Context, p rpc.Ended) error {
 		if err := s.close(p); err != nil {
 			return err
 		}
+		if p.Freeze != "" {
+			return s.freezeRun(p.Freeze)
+		}
 		return s.free()
 	})
+}
+
+// freezeVerb is that of a lock which a run left behind when it failed.
+const freezeVerb = "freeze"
+
+// freezeRun makes of a run's session a lock without an end.
+func (s *service) freezeRun(why string) error {
+	s.ses.Verb, s.ses.Message, s.ses.Manual = freezeVerb, why, true
+	return s.extend(0)
+}
+
+// thaws reports whether p may take the place of the freeze that a failed run
+// left: by going on with that run, or by a way back.
+func (s *service) thaws(p rpc.Acquire) bool {
+	if s.ses == nil || !s.ses.Manual || s.ses.Verb != freezeVerb {
+		return false
+	}
+	return p.Verb == "rollback" || takesOn(p.Verb) && p.Run == s.ses.Run
+}
+
+func takesOn(verb string) bool {
+	return verb == "promote" || verb == "promote-full" || verb == "resume"
 }
 
 // close records how the session's run ended, where its end is not known yet,

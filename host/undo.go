@@ -210,7 +210,7 @@ func (s *service) park(ctx context.Context, p rpc.Park) error {
 				r.State, r.Phase, r.Weight, r.Why, r.Step = runPaused, phaseParked, 0, p.Why, p.Step
 				r.Until = s.g.now().Add(cmp.Or(p.For, 24*time.Hour)).Round(0)
 			})
-			if err != nil {
+			if err != nil || p.Freeze {
 				return err
 			}
 			return s.free()

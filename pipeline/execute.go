@@ -37,7 +37,7 @@ func (d *driver) execute(ctx context.Context, c rollout.Command) error {
 		return d.undo(ctx, h, c)
 	case rollout.Park:
 		return h.call(ctx, undoPatience, func(cl *rpc.Client) error {
-			return cl.Park(ctx, rpc.Park{Fenced: h.fenced(d.run), Why: c.Why, For: d.p.Target.Rollout.ParkFor})
+			return cl.Park(ctx, rpc.Park{Fenced: h.fenced(d.run), Why: c.Why, For: d.p.Target.Rollout.ParkFor, Freeze: c.Freeze})
 		})
 	}
 	return fmt.Errorf("command %q is unknown", c.Verb)

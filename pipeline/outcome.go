@@ -28,6 +28,9 @@ func (d *driver) result(end rollout.Command, res Result) (Result, error) {
 	case rollout.Promoted:
 		return res, leftBehind(res.Behind, "promoted on the others")
 	}
+	if end.Freeze {
+		res.Freeze = end.Why
+	}
 	err := d.ended(end)
 	if len(end.Behind) > 0 { // a host that was not seen to go back
 		err = problem.New(problem.Behind, syncHint, "%s", err.What)
@@ -55,6 +58,10 @@ func (d *driver) ended(end rollout.Command) *problem.Error {
 	case rollout.Aborted:
 		return problem.New(problem.Aborted, "", "aborted: %s", end.Why)
 	case rollout.Paused:
+		if end.Freeze {
+			return problem.New(problem.Paused, "`shipper abort` ends it, `shipper promote` overrules the verdict; until then, or until `shipper lock release`, no other run may begin",
+				"%s; stable serves all traffic", end.Why)
+		}
 		return problem.New(problem.Paused, "`shipper promote` goes on, `shipper abort` takes it back", "paused: %s", end.Why)
 	case rollout.Split:
 		return problem.New(problem.Behind, "`shipper resume` finishes the commit, `shipper rollback` takes the rest back", "split: %s", end.Why)

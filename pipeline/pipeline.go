@@ -75,6 +75,7 @@ type Result struct {
 	Run     string
 	Release release.Release
 	Behind  []string // hosts that are not on Release, and were left there
+	Freeze  string   // why no other run may begin until a person has decided
 }
 
 // HostStatus is one host's answer, or why there was none.

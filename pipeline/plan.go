@@ -27,9 +27,18 @@ func plan(t config.Target, first map[string]bool) rollout.Plan {
 		MinRequests:      t.Analysis.MinRequests,
 		Limits:           rollout.Limits{CPU: t.Analysis.Limits.CPU, Memory: t.Analysis.Limits.WorkingSetMB << 20, Handles: t.Analysis.Limits.Handles},
 		OnInsufficient:   t.Analysis.OnInsufficientData,
-		NoRollback:       !t.Rollback.Auto,
+		OnFailure:        onFailure(t),
 		Scope:            t.Rollback.Scope,
 	}
+}
+
+// onFailure is what a bad verdict means; auto: false is the older word for
+// pause.
+func onFailure(t config.Target) string {
+	if t.Rollback.OnFailure == config.OnFailureRollback && !t.Rollback.Auto {
+		return rollout.OnFailurePause
+	}
+	return t.Rollback.OnFailure
 }
 
 // hotfixSteps are the steps of a hotfix; smoke checks and rollback stay.

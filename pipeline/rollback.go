@@ -178,7 +178,7 @@ func (p *Pipeline) asRun(ctx context.Context, f fleet, s *story, verb string, re
 	p.closing(s, verb, res, err)
 	stopScribe()
 	letGo()
-	p.release(f, s.run, res.State, reason(err), res.Behind...)
+	p.endSession(f, s.run, rpc.Ended{State: string(res.State), Why: reason(err), Behind: res.Behind, Freeze: res.Freeze})
 	return res, err
 }
 
@@ -254,7 +254,7 @@ func (p *Pipeline) leftOver(ctx context.Context, f fleet, hosts []HostStatus, no
 	}
 	revisions := map[string]rpc.RunStatus{}
 	for _, h := range hosts {
-		if h.Status.Session != nil {
+		if s := h.Status.Session; s != nil && !(s.Manual && s.Run == now.Run) { // a freeze of its own is no obstacle
 			return r, problem.New(problem.Locked, lockHint(h.Status.Session), "resume: run %s is alive", now.Run)
 		}
 		if h.Status.Run != nil && h.Status.Run.ID == now.Run {

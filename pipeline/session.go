@@ -58,11 +58,17 @@ func (h *host) acquire(ctx context.Context, run, verb string) error {
 // release frees the sessions and records how the run ended. It has a deadline
 // of its own, because the caller's context may be over.
 func (p *Pipeline) release(f fleet, run string, state rollout.State, why string, behind ...string) {
+	p.endSession(f, run, rpc.Ended{State: string(state), Why: why, Behind: behind})
+}
+
+func (p *Pipeline) endSession(f fleet, run string, end rpc.Ended) {
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
 	_ = f.each(ctx, func(ctx context.Context, h *host) error {
 		return h.call(ctx, 0, func(c *rpc.Client) error {
-			return c.ReleaseSession(ctx, rpc.Ended{Fenced: h.fenced(run), State: string(state), Why: why, Behind: behind})
+			end := end
+			end.Fenced = h.fenced(run)
+			return c.ReleaseSession(ctx, end)
 		})
 	})
 }

@@ -95,7 +95,7 @@ func (e *Engine) lose(ev HostLost) {
 // watchdog ends what does not move any more.
 func (e *Engine) watchdog() {
 	limit := e.plan.ProgressDeadline
-	if limit == 0 || e.phase == waiting || e.frozen != nil || e.now.Sub(e.progress) <= limit {
+	if limit == 0 || e.phase == waiting || e.stuck != nil || e.now.Sub(e.progress) <= limit {
 		return
 	}
 	if e.phase != forward || e.committing() {
@@ -144,14 +144,14 @@ func (e *Engine) counted(ev Counted) {
 	if !broken {
 		why, broken = e.usage.Observe(e.now, m.name, ev.Usage)
 	}
-	if broken && (e.frozen == nil || e.frozen.judged) {
+	if broken && (e.stuck == nil || e.stuck.judged) {
 		e.fail(failure{why: why, hosts: []string{m.name}})
 	}
 }
 
 // judgeNow measures what is due while the batch that steps has traffic.
 func (e *Engine) judgeNow() {
-	if e.phase != forward || !e.judging || e.frozen != nil {
+	if e.phase != forward || !e.judging || e.stuck != nil {
 		return
 	}
 	for _, q := range e.judge.Ask(e.now) {

@@ -65,14 +65,14 @@ func (e *Engine) resume(by string) {
 func (e *Engine) promote(by string, full bool) {
 	o := e.program[e.at]
 	switch {
-	case e.frozen != nil && !e.frozen.judged:
-		e.warn("promote by " + by + ": only abort is possible: " + e.frozen.why)
+	case e.stuck != nil && !e.stuck.judged:
+		e.warn("promote by " + by + ": only abort is possible: " + e.stuck.why)
 		return
 	case !full && !o.waits() && !e.paused():
 		e.warn("promote by " + by + ": no step waits")
 		return
-	case e.frozen != nil:
-		e.frozen, e.blind = nil, true
+	case e.stuck != nil:
+		e.stuck, e.blind = nil, true
 		e.judge.Forget(e.now, e.weight)
 	case o.waits() && e.verdict.Outcome == Successful:
 		e.proof = true

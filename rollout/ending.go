@@ -20,19 +20,56 @@ func (e *Engine) fail(f failure) {
 	if e.phase != waiting && e.phase != forward || e.leaveBehind(f) {
 		return
 	}
-	if e.frozen != nil {
-		e.frozen.judged = e.frozen.judged && f.judged
+	if e.stuck != nil {
+		e.stuck.judged = e.stuck.judged && f.judged
 		e.warn(f.why)
 		return
 	}
 	why := f.why + " → Failed" + e.when()
 	e.note(VerdictNote{Outcome: FailedSignal, Signal: f.signal, Why: why, Step: e.place(), Elapsed: e.elapsed()})
-	if e.plan.NoRollback && e.phase == forward && !e.interim() {
-		e.frozen = &freeze{why: why, judged: f.judged}
+	switch {
+	case e.phase != forward || e.interim():
+	case e.plan.OnFailure == OnFailurePause:
+		e.stuck = &stuck{why: why, judged: f.judged}
 		e.note(PauseNote{Why: e.pauseReason()})
+		return
+	case e.plan.OnFailure == OnFailureFreeze && e.anyLive():
+		e.freeze(why)
 		return
 	}
 	e.rollBack(e.failState(), why, f.hosts)
+}
+
+// freeze gives all traffic to stable at once and keeps what runs of the new
+// release for a person to look at. What never came up has nothing to keep.
+func (e *Engine) freeze(why string) {
+	e.end = ending{state: Paused, why: "frozen: " + why, freeze: true}
+	e.phase, e.progress = parking, e.now
+	e.held, e.starved, e.stuck = false, false, nil
+	for _, h := range e.order {
+		m := e.hosts[h]
+		if m.behind {
+			continue
+		}
+		m.settled, m.retryAt = true, time.Time{}
+		switch {
+		case !m.started || m.lost:
+		case m.live:
+			e.dismiss(m, Command{Verb: Park, State: Paused, Why: e.end.why, Freeze: true})
+		default:
+			e.dismiss(m, Command{Verb: Undo, State: RolledBack, Why: e.end.why})
+		}
+	}
+	e.note(PauseNote{Why: e.end.why})
+}
+
+func (e *Engine) anyLive() bool {
+	for _, m := range e.hosts {
+		if m.live && !m.lost && !m.behind {
+			return true
+		}
+	}
+	return false
 }
 
 // failState tells a rollback from a first deploy that has nothing to go back to.
@@ -51,7 +88,7 @@ func (e *Engine) rollBack(state State, why string, blamed []string) {
 	kept := e.kept(state, blamed)
 	e.end = ending{state: state, why: why, kept: kept}
 	e.phase, e.progress = undoing, e.now
-	e.held, e.starved, e.frozen = false, false, nil
+	e.held, e.starved, e.stuck = false, false, nil
 	for _, h := range e.order {
 		m := e.hosts[h]
 		if m.behind {
@@ -196,14 +233,14 @@ func (e *Engine) finish(state State, why string) {
 			behind = append(behind, h)
 		}
 	}
-	e.out = append(e.out, Command{Verb: Finish, State: state, Why: why, Behind: behind})
+	e.out = append(e.out, Command{Verb: Finish, State: state, Why: why, Behind: behind, Freeze: e.end.freeze})
 }
 
 // pauseReason says what a paused run waits for.
 func (e *Engine) pauseReason() string {
 	switch {
-	case e.frozen != nil:
-		return "frozen, automatic rollback is off: " + e.frozen.why
+	case e.stuck != nil:
+		return "failed, and a person decides (onFailure: pause): " + e.stuck.why
 	case e.starved:
 		return "too little evidence at " + e.place() + ": " + e.verdict.Why
 	case e.held:

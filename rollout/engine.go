@@ -52,10 +52,10 @@ type Engine struct {
 	proof   bool // some step passed by evidence
 	blind   bool // some step passed without
 
-	held    bool    // a person asked for a pause
-	starved bool    // too little data, a person decides
-	frozen  *freeze // failed, and rollback.auto is off
-	skipped bool    // the waits of the step that runs are over
+	held    bool   // a person asked for a pause
+	starved bool   // too little data, a person decides
+	stuck   *stuck // failed, and onFailure is pause
+	skipped bool   // the waits of the step that runs are over
 
 	end ending
 }
@@ -80,8 +80,8 @@ type member struct {
 	trouble   string // why it does not do what it was told
 }
 
-// freeze is a failure that waits for a person.
-type freeze struct {
+// stuck is a failure that waits for a person.
+type stuck struct {
 	why    string
 	judged bool // by evidence: a person may overrule it
 }
@@ -91,6 +91,8 @@ type ending struct {
 	state State
 	why   string
 	kept  []string // hosts outside the rollback's scope, which are committed
+
+	freeze bool // stable has all traffic, what runs is kept
 }
 
 // New checks the plan and returns an engine that waits for Begin.
@@ -171,7 +173,7 @@ func (e *Engine) begin() {
 
 // proceed goes on for as long as nothing has to be waited for.
 func (e *Engine) proceed() {
-	for e.phase == forward && (!e.held || e.interim()) && e.frozen == nil && e.complete() {
+	for e.phase == forward && (!e.held || e.interim()) && e.stuck == nil && e.complete() {
 		e.leave()
 		if e.phase == forward {
 			e.next()
@@ -300,5 +302,5 @@ func (e *Engine) committing() bool {
 }
 
 func (e *Engine) paused() bool {
-	return e.held || e.starved || e.frozen != nil || e.program[e.at].hold && !e.skipped
+	return e.held || e.starved || e.stuck != nil || e.program[e.at].hold && !e.skipped
 }

@@ -60,7 +60,7 @@ func TestThinTrafficIsNoEvidence(t *testing.T) {
 // TestOverruledEvidence: who overrules a verdict begins anew.
 func TestOverruledEvidence(t *testing.T) {
 	p := evidencePlan()
-	p.NoRollback = true
+	p.OnFailure = OnFailurePause
 	r := newRig(t, p)
 	bad := true
 	r.errors = func(string) int64 {

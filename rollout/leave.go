@@ -13,7 +13,7 @@ import (
 // many, and if of the batch that steps some host is left to tell whether the
 // release is good.
 func (e *Engine) leaveBehind(f failure) bool {
-	if !f.own || e.phase != forward || e.committing() || e.frozen != nil || !e.affordable(f) {
+	if !f.own || e.phase != forward || e.committing() || e.stuck != nil || !e.affordable(f) {
 		return false
 	}
 	for _, h := range f.hosts {
@@ -96,7 +96,7 @@ func (e *Engine) behind() (hosts []string, why string) {
 // feed gives the command of the present op to as many hosts at a time as the
 // plan allows; what takes traffic, and what ends a run, knows no such limit.
 func (e *Engine) feed() {
-	if e.phase != forward || e.frozen != nil {
+	if e.phase != forward || e.stuck != nil {
 		return
 	}
 	o := e.program[e.at]

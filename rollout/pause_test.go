@@ -230,7 +230,7 @@ func TestTooLittleData(t *testing.T) {
 func TestFreezeInsteadOfRollback(t *testing.T) {
 	frozen := func(setup func(*rig)) *rig {
 		p := canaryPlan()
-		p.NoRollback, p.ProgressDeadline = true, time.Minute
+		p.OnFailure, p.ProgressDeadline = OnFailurePause, time.Minute
 		r := newRig(t, p)
 		setup(r)
 		r.run(200).wantState(Paused)
@@ -264,7 +264,7 @@ func TestFreezeInsteadOfRollback(t *testing.T) {
 	t.Run("parks when the controller ends", func(t *testing.T) {
 		r := frozen(bad)
 		r.send(Interrupted{Why: "SIGTERM"})
-		r.wantEnd(Paused, "frozen", "errors canary 40 %")
+		r.wantEnd(Paused, "onFailure: pause", "errors canary 40 %")
 	})
 	t.Run("a host that is lost while frozen", func(t *testing.T) {
 		r := frozen(bad)
@@ -279,7 +279,7 @@ func TestFreezeInsteadOfRollback(t *testing.T) {
 
 func TestParkOfAFrozenRunLeavesLostHostsAlone(t *testing.T) {
 	p := canaryPlan()
-	p.NoRollback = true
+	p.OnFailure = OnFailurePause
 	r := newRig(t, p)
 	r.on["analysis"] = []Event{HostLost{Host: "web1", Err: errors.New("off")}}
 	r.run(10).wantState(Paused)

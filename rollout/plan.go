@@ -39,6 +39,12 @@ func (p Plan) checkWords() error {
 	default:
 		return fmt.Errorf("on insufficient data %q: want pause, extend, fail or promoteWithoutEvidence", p.OnInsufficient)
 	}
+	switch {
+	case p.OnFailure != OnFailureRollback && p.OnFailure != OnFailurePause && p.OnFailure != OnFailureFreeze:
+		return fmt.Errorf("on failure %q: want rollback, pause or freeze", p.OnFailure)
+	case p.OnFailure == OnFailureFreeze && p.Strategy == Recreate:
+		return errors.New("on failure freeze: recreate has no stable instance beside the new one that could take the traffic")
+	}
 	switch p.Scope {
 	case ScopeFleet, ScopeBatch, ScopeHost:
 		return nil
@@ -159,6 +165,9 @@ func (p Plan) judges() bool {
 func (p Plan) withDefaults() Plan {
 	if p.OnInsufficient == "" {
 		p.OnInsufficient = OnInsufficientPause
+	}
+	if p.OnFailure == "" {
+		p.OnFailure = OnFailureRollback
 	}
 	if p.Scope == "" {
 		p.Scope = ScopeFleet

@@ -73,6 +73,13 @@ const (
 	ScopeHost  = "host"
 )
 
+// What a failure means while a person may still decide.
+const (
+	OnFailureRollback = "rollback"
+	OnFailurePause    = "pause"  // the weights stay, the run waits
+	OnFailureFreeze   = "freeze" // all traffic to stable, the new slots run on, and no other run may begin
+)
+
 // Words of judgement, which analysis defines.
 type (
 	Outcome  = analysis.Outcome
@@ -112,7 +119,7 @@ type Plan struct {
 	MinRequests      int64    // of the canary, per step, before a signal can pass; 0: analysis.DefaultMinRequests
 	OnInsufficient   string   // pause | extend | fail | promoteWithoutEvidence; empty: pause
 	NoEvidence       bool     // nothing is judged and nothing to be proven: a way back
-	NoRollback       bool     // rollback.auto: false: freeze instead of going back
+	OnFailure        string   // rollback | pause | freeze; empty: rollback
 	Scope            string   // fleet | batch | host; empty: fleet
 	From             Position // takes a parked run on from here; zero: from the beginning
 }
@@ -226,6 +233,7 @@ type Command struct {
 	State  State
 	Why    string
 	Behind []string // of commit: hosts that were left behind; of finish: also those that did not do what they were told
+	Freeze bool     // of park: the lock stays; of finish: and is a freeze
 	At     time.Time
 	Note   any // StepNote, MeasurementNote, VerdictNote, PauseNote, WarningNote
 }

@@ -82,8 +82,11 @@ func randomPlan(rng *rand.Rand) Plan {
 		MaxParallel: rng.IntN(3), MaxUnavailable: rng.IntN(3), Budget: max(0, rng.IntN(4)-1), Spare: max(0, rng.IntN(4)-1),
 		SettleTime: time.Duration(rng.IntN(60)) * time.Second, MinRequests: 50, First: map[string]bool{},
 		OnInsufficient: []string{OnInsufficientPause, OnInsufficientExtend, OnInsufficientFail, OnInsufficientPromote}[rng.IntN(4)],
-		Scope:          []string{ScopeFleet, ScopeFleet, ScopeBatch, ScopeHost}[rng.IntN(4)], NoRollback: rng.IntN(6) == 0,
+		Scope:          []string{ScopeFleet, ScopeFleet, ScopeBatch, ScopeHost}[rng.IntN(4)], OnFailure: []string{OnFailurePause, OnFailureFreeze, OnFailureRollback, OnFailureRollback, OnFailureRollback}[rng.IntN(5)],
 		Signals: []Signal{{Name: "errors", Kind: "errors", MaxRatio: 0.02, Interval: time.Second * time.Duration(rng.IntN(4))}},
+	}
+	if p.Strategy == Recreate && p.OnFailure == OnFailureFreeze {
+		p.OnFailure = OnFailurePause
 	}
 	n := 0
 	for range 1 + rng.IntN(3) {

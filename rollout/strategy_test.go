@@ -45,7 +45,7 @@ func TestRollingStopsAtABadHost(t *testing.T) {
 func TestRecreateHoldsBetween(t *testing.T) {
 	p := canaryPlan()
 	p.Strategy, p.Bake = Recreate, 30*time.Second
-	p.NoRollback = true
+	p.OnFailure = OnFailurePause
 	r := newRig(t, p)
 	r.on["start web1"] = []Event{Asked{Kind: AskPause}}
 	r.run(5).wantState(Paused)

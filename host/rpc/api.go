@@ -163,6 +163,9 @@ type Ended struct {
 	State  string   `json:"state"` // Promoted, RolledBack, Aborted, Failed, Paused
 	Why    string   `json:"why,omitempty"`
 	Behind []string `json:"behind,omitempty"` // hosts of the fleet that are not where the run ended
+	// Freeze, if not empty, says why no other run may begin: the session turns
+	// into a lock that only this run, a rollback or a person ends.
+	Freeze string `json:"freeze,omitempty"`
 }
 
 // Start configures the idle slot with a revision and starts it. It returns
@@ -318,6 +321,9 @@ type Park struct {
 	Why  string        `json:"why"`
 	For  time.Duration `json:"for"`
 	Step int           `json:"step"`
+	// Freeze keeps the session, for Ended to make a freeze of it: in between
+	// no other run can begin.
+	Freeze bool `json:"freeze,omitempty"`
 }
 
 // Append adds records to the run's journal on the host; those whose Seq the
