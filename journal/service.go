@@ -104,6 +104,13 @@ type Travel struct {
 	Owner string `json:"owner,omitempty"`
 }
 
+// Plan tells of a plan that was written to a file (TypePlan).
+type Plan struct {
+	File    string          `json:"file"`
+	Release release.Release `json:"release"`
+	Hosts   int             `json:"hosts"`
+}
+
 // Pruned tells what a prune removed from a host (TypePruned).
 type Pruned struct {
 	Removed []string `json:"removed"`

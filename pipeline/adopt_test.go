@@ -27,7 +27,8 @@ func TestExistingServiceMovesBehindTheRouter(t *testing.T) {
 	b.want(res, err, rollout.Promoted, 0)
 	b.target.Traffic.Listen = public
 	p := b.pipeline()
-	_, hosts, err := p.Travel(t.Context(), DeployRequest{Bundle: b.bundle("1.0.0")})
+	planned, err := p.Plan(t.Context(), DeployRequest{Bundle: b.bundle("1.0.0")})
+	hosts := planned.Travel
 	if got := hosts["web1"]; err != nil || got.Owner == "" || fmt.Sprintf("127.0.0.1:%d", got.Port) != public {
 		t.Errorf("plan does not tell who has the port: %+v, %v", got, err)
 	}

@@ -29,6 +29,7 @@ func (p *Pipeline) bundle(ctx context.Context, req DeployRequest, s *story) (*pa
 		if path, built.Release, err = p.build(ctx, req.Dir, "", s); err != nil {
 			return nil, err
 		}
+		p.built = path
 		if err = p.hooksAt(ctx, s, "afterBuild", "deploy", built, nil); err != nil {
 			return nil, err
 		}

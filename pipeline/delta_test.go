@@ -247,7 +247,8 @@ func TestTravelIsWhatThenTravels(t *testing.T) {
 	cache := t.TempDir()
 	weigh := func(bundle string) journal.Travel {
 		t.Helper()
-		_, all, err := b.caching(cache).Travel(t.Context(), DeployRequest{Bundle: bundle})
+		planned, err := b.caching(cache).Plan(t.Context(), DeployRequest{Bundle: bundle})
+		all := planned.Travel
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -266,8 +267,8 @@ func TestTravelIsWhatThenTravels(t *testing.T) {
 	}
 	p := b.pipeline()
 	p.Bridge = func(context.Context, transport.Conn, config.Host, bool) (string, error) { return "", ErrBare }
-	_, all, err := p.Travel(t.Context(), DeployRequest{Bundle: pack(t, t.TempDir(), "2.0.0", map[string][]byte{"orders": program(13)})})
-	if got := all["web1"]; err != nil || !got.Bare || got.Sent != 1 || got.Bytes < 400_000 {
+	planned, err := p.Plan(t.Context(), DeployRequest{Bundle: pack(t, t.TempDir(), "2.0.0", map[string][]byte{"orders": program(13)})})
+	if got := planned.Travel["web1"]; err != nil || !got.Bare || got.Sent != 1 || got.Bytes < 400_000 {
 		t.Errorf("a bare host: %+v, %v", got, err)
 	}
 }

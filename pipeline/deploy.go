@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/journal"
@@ -19,56 +20,78 @@ import (
 // takes every host back.
 func (p *Pipeline) Deploy(ctx context.Context, req DeployRequest) (Result, error) {
 	s := newStory(newRun(p.Now()), p.Now, p.Emit)
+	d := &deployment{p: p, s: s, req: req, f: p.fleet(), m: p.missing(), revisions: map[string]release.Revision{}}
+	res := Result{State: rollout.Failed, Run: s.run}
 	if err := p.mayBegin(s, req.Change); err != nil {
-		return Result{State: rollout.Failed, Run: s.run}, err
+		return res, err
 	}
 	if err := p.readyHooks(); err != nil {
-		return Result{State: rollout.Failed, Run: s.run}, err
+		return res, err
 	}
-	b, err := p.bundle(ctx, req, s)
+	if err := d.openPlan(); err != nil {
+		return res, err
+	}
+	b, err := p.bundle(ctx, d.req, s)
 	if err != nil {
-		return Result{State: rollout.Failed, Run: s.run}, stopped(ctx, err)
-	}
-	defer b.Close()
-	res := Result{State: rollout.Failed, Run: s.run, Release: b.Release()}
-	if err := p.trusted(b); err != nil {
-		return res, err
-	}
-	d := &deployment{p: p, b: b, s: s, req: req, f: p.fleet(), m: p.missing(), revisions: map[string]release.Revision{}}
-	if d.secrets, err = p.secrets(); err != nil {
-		return res, err
-	}
-	if d.questions, err = p.questions(b.Release()); err != nil {
-		return res, err
-	}
-	if err := d.render(); err != nil {
-		return res, err
-	}
-	if _, err := rollout.New(plan(p.Target, nil)); err != nil {
-		return res, planProblem(err)
-	}
-	if err := p.hasBeenThrough(ctx, b.Release(), s); err != nil {
 		return res, stopped(ctx, err)
 	}
-	all := d.f
+	defer b.Close()
+	d.b, res.Release = b, b.Release()
+	if err := d.ready(ctx); err != nil {
+		return res, stopped(ctx, err)
+	}
+	return d.run(ctx, res)
+}
+
+// ready makes all that needs no host, and refuses what can be refused without one.
+func (d *deployment) ready(ctx context.Context) (err error) {
+	if err := d.p.trusted(d.b); err != nil {
+		return err
+	}
+	if d.secrets, err = d.p.secrets(); err != nil {
+		return err
+	}
+	if d.questions, err = d.p.questions(d.b.Release()); err != nil {
+		return err
+	}
+	if err := d.render(); err != nil {
+		return err
+	}
+	if err := d.asPlanned(); err != nil {
+		return err
+	}
+	if _, err := rollout.New(plan(d.p.Target, nil)); err != nil {
+		return planProblem(err)
+	}
+	return d.p.hasBeenThrough(ctx, d.b.Release(), d.s)
+}
+
+// run reaches the hosts, waits for its turn and does the rest under the lock.
+func (d *deployment) run(ctx context.Context, res Result) (_ Result, err error) {
+	p, s, all := d.p, d.s, d.f
 	defer all.close()
+	whoMayMiss := d.everyHost()
 	if d.f, err = p.reach(ctx, d.f, d.m, s); err != nil {
 		return res, stopped(ctx, err)
 	}
+	whoMayMiss()
 	before, err := p.statuses(ctx, d.f)
 	if err != nil {
 		return res, stopped(ctx, err)
 	}
+	if err := d.asHosts(before, ""); err != nil {
+		return res, err
+	}
 	if d.alreadyRunning(before) {
-		s.note(journal.TypeWarning, "", b.Release().String()+": already running on all hosts"+d.m.except())
+		s.note(journal.TypeWarning, "", d.b.Release().String()+": already running on all hosts"+d.m.except())
 		res.State, res.Behind = rollout.Promoted, d.m.names()
 		return res, leftBehind(res.Behind, "already running")
 	}
 	res.Behind = d.left(before)
-	if err := forwards(b.Release(), before, req); err != nil {
+	if err := forwards(d.b.Release(), before, d.req); err != nil {
 		return res, err
 	}
-	if err := p.takeTurn(ctx, d.f, s, p.turn(req)); err != nil {
+	if err := p.takeTurn(ctx, d.f, s, p.turn(d.req)); err != nil {
 		return res, stopped(ctx, err)
 	}
 	return p.asRun(ctx, d.f, s, "deploy", res, func(l *lease) (Result, error) {
@@ -82,8 +105,9 @@ type deployment struct {
 	b         *packaging.Bundle
 	s         *story
 	req       DeployRequest
-	f         fleet    // those who are there
-	m         *missing // the others
+	plan      *PlanFile // that it applies; nil: none
+	f         fleet     // those who are there
+	m         *missing  // the others
 	secrets   map[string]string
 	revisions map[string]release.Revision // by architecture
 	questions map[string]question
@@ -147,6 +171,9 @@ func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Resul
 	if err := d.stillMay(ctx); err != nil {
 		return res, stopped(ctx, err)
 	}
+	if d.plan != nil {
+		d.s.note(journal.TypeWarning, "", "applies the plan that "+d.plan.By+" made at "+d.plan.Made.Format(time.RFC3339))
+	}
 	if err := d.p.hooksAt(ctx, d.s, "beforePush", "deploy", res, nil); err != nil {
 		return res, stopped(ctx, err)
 	}
@@ -198,6 +225,9 @@ func (d *deployment) stillMay(ctx context.Context) error {
 	}
 	now, err := d.p.statuses(ctx, d.f)
 	if err != nil {
+		return err
+	}
+	if err := d.asHosts(now, d.s.run); err != nil {
 		return err
 	}
 	return forwards(d.b.Release(), now, d.req)

@@ -51,8 +51,9 @@ type Pipeline struct {
 	Shelf   packaging.Shelf         // where bundles lie; nil: the folder that builds go to
 	Cache   string                  // folder of what was pushed before; empty: nothing is kept
 
-	bulk bulk
-	enc  encodings
+	built string // the bundle of HEAD, once it was made
+	bulk  bulk
+	enc   encodings
 }
 
 // DeployRequest says what to deploy: the file Bundle, or the highest version
@@ -64,6 +65,15 @@ type DeployRequest struct {
 	AllowDowngrade bool   // to a version below the one that is stable
 	Change         string // that allows it outside of the change windows
 	Hotfix         bool   // stable is what burns: ends a deploy that is under way, and takes the hotfix steps
+	Plan           string // file of a plan, which is applied exactly or refused
+	Record         bool   // of plan: make the file as well
+}
+
+// Planned is what a deploy would do.
+type Planned struct {
+	Release release.Release
+	Travel  map[string]journal.Travel // by host
+	File    *PlanFile                 // if it was asked for
 }
 
 // RollbackRequest says where to go back to; To empty is the previous release.

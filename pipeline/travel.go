@@ -9,39 +9,27 @@ import (
 
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/journal"
-	"github.com/go-shipper/shipper/release"
 )
 
-// Travel tells for each host what a deploy would send there, and changes
-// nothing. The numbers are those of the very bytes that would travel, as the
-// hosts stand now; what the wire adds is not in them.
-func (p *Pipeline) Travel(ctx context.Context, req DeployRequest) (release.Release, map[string]journal.Travel, error) {
-	s := newStory("", p.Now, p.Emit)
-	if err := p.closed(""); err != nil {
-		s.note(journal.TypeWarning, "", err.Error())
-	}
-	b, err := p.bundle(ctx, req, s)
-	if err != nil {
-		return release.Release{}, nil, stopped(ctx, err)
-	}
-	defer b.Close()
-	f := p.fleet()
-	defer f.close()
+// travel tells for each host what would be sent there. The numbers are those
+// of the very bytes that would travel, as the hosts stand now; what the wire
+// adds is not in them.
+func (d *deployment) travel(ctx context.Context) (map[string]journal.Travel, error) {
 	var mu sync.Mutex
 	out := map[string]journal.Travel{}
-	err = f.each(ctx, func(ctx context.Context, h *host) error {
-		t, err := b.Target(h.target())
+	err := d.f.each(ctx, func(ctx context.Context, h *host) error {
+		t, err := d.b.Target(h.target())
 		if err != nil {
 			return err
 		}
-		l := &cargo{h: h, b: b, s: s, files: t.Files}
+		l := &cargo{h: h, b: d.b, s: d.s, files: t.Files}
 		told, err := l.weigh(ctx)
 		mu.Lock()
 		defer mu.Unlock()
 		out[h.Name] = told
 		return err
 	})
-	return b.Release(), out, stopped(ctx, reachProblem(err))
+	return out, err
 }
 
 // publicPort is 0 where there is none.

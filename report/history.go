@@ -81,6 +81,10 @@ func Answer(w io.Writer, r journal.Record) error {
 	case journal.TypeTravel:
 		_, err := fmt.Fprintf(w, "%s: %s\n", clean(r.Host), travels(decode[journal.Travel](r)))
 		return err
+	case journal.TypePlan:
+		d := decode[journal.Plan](r)
+		_, err := fmt.Fprintf(w, "planned in %s: `shipper deploy --plan %s` releases %s exactly so, or refuses\n", clean(d.File), clean(d.File), clean(d.Release.Version))
+		return err
 	case journal.TypeReplayed:
 		d := decode[journal.Replayed](r)
 		_, err := fmt.Fprintf(w, "%s: %s after %s: %s\n", clean(d.Step), clean(d.Outcome), span(seconds(d.Elapsed)), clean(d.Why))

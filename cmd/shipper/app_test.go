@@ -52,8 +52,8 @@ type scripted struct {
 func (s *scripted) Deploy(ctx context.Context, r pipeline.DeployRequest) (pipeline.Result, error) {
 	return s.deploy(ctx, r)
 }
-func (s *scripted) Travel(context.Context, pipeline.DeployRequest) (release.Release, map[string]journal.Travel, error) {
-	return v2, s.travel, nil
+func (s *scripted) Plan(context.Context, pipeline.DeployRequest) (pipeline.Planned, error) {
+	return pipeline.Planned{Release: v2, Travel: s.travel, File: &pipeline.PlanFile{Version: 1}}, nil
 }
 func (s *scripted) Rollback(_ context.Context, r pipeline.RollbackRequest) (pipeline.Result, error) {
 	return s.rollback(r)

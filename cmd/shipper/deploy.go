@@ -18,6 +18,7 @@ func (p *program) deployCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "bundle", Usage: "release this `FILE`, made by shipper build"},
 			&cli.StringFlag{Name: "release", Usage: "release the highest version among the bundles that `CONSTRAINT` allows, like ^1.4"},
+			&cli.StringFlag{Name: "plan", Usage: "apply what `shipper plan --out FILE` wrote, exactly, or refuse; --bundle tells where its bundle lies now"},
 			&cli.BoolFlag{Name: "allow-downgrade", Usage: "release a version below the one that is stable"},
 			&cli.StringFlag{Name: "change", Usage: "the change `ID` that allows it outside of the change windows; recorded"},
 			&cli.BoolFlag{Name: "hotfix", Usage: "stable is what burns: end a deploy that is under way, and take rollout.hotfixSteps"},
@@ -39,10 +40,14 @@ func (p *program) deploy(c *cli.Context, run verbs) (pipeline.Result, error) {
 func (p *program) request(c *cli.Context) (pipeline.DeployRequest, error) {
 	req := pipeline.DeployRequest{
 		Dir: filepath.Dir(p.target.Path), Bundle: c.String("bundle"),
-		Release: c.String("release"), AllowDowngrade: c.Bool("allow-downgrade"), Hotfix: c.Bool("hotfix"), Change: c.String("change"),
+		Release: c.String("release"), AllowDowngrade: c.Bool("allow-downgrade"), Hotfix: c.Bool("hotfix"), Change: c.String("change"), Plan: c.String("plan"),
 	}
 	err := p.target.CheckFiles()
 	switch {
+	case c.IsSet("plan") && (c.IsSet("release") || c.IsSet("hotfix") || c.IsSet("allow-downgrade")):
+		err = problem.New(problem.Usage, "leave them out, or plan again with them", "--plan says already what --release, --hotfix and --allow-downgrade say")
+	case c.IsSet("plan") && req.Plan == "":
+		err = problem.New(problem.Usage, "name the file that shipper plan --out wrote", "--plan is empty")
 	case c.IsSet("change") && strings.TrimSpace(req.Change) == "":
 		err = problem.New(problem.Usage, "name the change as your records do, like CHG0012345", "--change is empty")
 	case c.IsSet("bundle") && c.IsSet("release"):

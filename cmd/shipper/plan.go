@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-shipper/shipper/journal"
 	"github.com/go-shipper/shipper/pipeline"
+	"github.com/go-shipper/shipper/problem"
 )
 
 func (p *program) planCommand() *cli.Command {
@@ -17,6 +18,9 @@ func (p *program) planCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "bundle", Usage: "plan for this `FILE`, made by shipper build"},
 			&cli.StringFlag{Name: "release", Usage: "plan for the highest version among the bundles that `CONSTRAINT` allows, like ^1.4"},
+			&cli.StringFlag{Name: "out", Usage: "write the plan to `FILE`, for deploy --plan"},
+			&cli.BoolFlag{Name: "allow-downgrade", Usage: "with --out: the deploy may release a version below the one that is stable"},
+			&cli.BoolFlag{Name: "hotfix", Usage: "with --out: the deploy is a hotfix"},
 		},
 		Action: p.simple("plan", p.plan),
 	}
@@ -24,15 +28,26 @@ func (p *program) planCommand() *cli.Command {
 
 func (p *program) plan(c *cli.Context, run verbs) (pipeline.Result, error) {
 	req, err := p.request(c)
+	out := c.String("out")
+	switch {
+	case err != nil:
+		return pipeline.Result{}, err
+	case c.IsSet("out") && out == "":
+		return pipeline.Result{}, problem.New(problem.Usage, "name the file to write, like --out release.plan", "--out is empty")
+	}
+	req.Record = out != ""
+	planned, err := run.Plan(c.Context, req)
 	if err != nil {
 		return pipeline.Result{}, err
 	}
-	r, hosts, err := run.Travel(c.Context, req)
-	if err != nil {
-		return pipeline.Result{}, err
+	for _, host := range slices.Sorted(maps.Keys(planned.Travel)) {
+		p.told.answer(journal.TypeTravel, host, planned.Travel[host])
 	}
-	for _, host := range slices.Sorted(maps.Keys(hosts)) {
-		p.told.answer(journal.TypeTravel, host, hosts[host])
+	if req.Record {
+		if err := planned.File.Write(out); err != nil {
+			return pipeline.Result{}, err
+		}
+		p.told.answer(journal.TypePlan, "", journal.Plan{File: out, Release: planned.Release, Hosts: len(planned.File.Hosts)})
 	}
-	return pipeline.Result{Release: r}, nil
+	return pipeline.Result{Release: planned.Release}, nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -63,21 +62,9 @@ func checked(t config.Target) journal.Checked {
 		out.Hosts = append(out.Hosts, h.Name)
 	}
 	for _, s := range t.Rollout.Steps {
-		out.Steps = append(out.Steps, stepText(s))
+		out.Steps = append(out.Steps, s.String())
 	}
 	return out
-}
-
-func stepText(s config.Step) string {
-	switch {
-	case s.SetWeight != nil:
-		return s.SetWeight.String()
-	case s.Pause != nil && *s.Pause == 0:
-		return "pause until promoted"
-	case s.Pause != nil:
-		return "pause " + short(*s.Pause)
-	}
-	return "analysis"
 }
 
 func reached(t config.Transport) string {
@@ -92,15 +79,4 @@ func reached(t config.Transport) string {
 		scheme = "https"
 	}
 	return fmt.Sprintf("%s %s over %s, port %d", t.Type, t.Auth, scheme, t.Port)
-}
-
-// short writes 30s, 10m and 24h instead of 10m0s and 24h0m0s.
-func short(d time.Duration) string {
-	switch {
-	case d >= time.Hour && d%time.Hour == 0:
-		return fmt.Sprintf("%dh", d/time.Hour)
-	case d >= time.Minute && d%time.Minute == 0:
-		return fmt.Sprintf("%dm", d/time.Minute)
-	}
-	return d.String()
 }

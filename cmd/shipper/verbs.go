@@ -21,7 +21,7 @@ import (
 type verbs interface {
 	Build(ctx context.Context, dir, out string) (bundle string, r release.Release, err error)
 	Publish(ctx context.Context, bundle string) error
-	Travel(ctx context.Context, req pipeline.DeployRequest) (release.Release, map[string]journal.Travel, error)
+	Plan(ctx context.Context, req pipeline.DeployRequest) (pipeline.Planned, error)
 	Deploy(ctx context.Context, req pipeline.DeployRequest) (pipeline.Result, error)
 	Rollback(ctx context.Context, req pipeline.RollbackRequest) (pipeline.Result, error)
 	Sync(ctx context.Context, req pipeline.DeployRequest) (pipeline.Result, error)
