@@ -36,12 +36,15 @@ type direct struct {
 }
 
 // RoundTrip implements http.RoundTripper. As with a Transport a request may be
-// sent again where a kept connection ended before any answer to it.
+// sent again where a kept connection ended before any answer to it, and once
+// more than there where a new one was reset: an instance that stops does that
+// to whoever it has not accepted yet. One that took the request and gave up
+// ends the connection in order, and has had its chance.
 func (d *direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !isPlain(r) {
 		return d.other.RoundTrip(r)
 	}
-	for {
+	for reset := false; ; {
 		l := d.take()
 		used := l != nil
 		if !used {
@@ -58,9 +61,10 @@ func (d *direct) RoundTrip(r *http.Request) (*http.Response, error) {
 		switch {
 		case r.Context().Err() != nil:
 			return nil, context.Cause(r.Context())
-		case !used || l.heard || isTimeout(err):
+		case l.heard || isTimeout(err) || !used && (reset || !isReset(err)):
 			return nil, err
 		}
+		reset = reset || !used
 	}
 }
 

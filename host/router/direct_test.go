@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/go-shipper/shipper/release"
 )
 
 // scripted is an instance that reads the heads of requests and answers each
@@ -104,6 +106,63 @@ func TestDirectAsksAgainOverAFreshConnection(t *testing.T) {
 		if _, body, err := ask(d, t.Context(), http.MethodGet); err != nil || body != "ok" {
 			t.Fatalf("%q, %v", body, err)
 		}
+	}
+}
+
+// closesAtOnce is an instance that stops while a connection waits to be
+// accepted: the first one is up, and reset with the listener.
+func closesAtOnce(t *testing.T) (addr string, dial func(context.Context, string) (net.Conn, error)) {
+	t.Helper()
+	l, err := net.Listen("tcp", freeAddr(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l.Addr().String(), func(ctx context.Context, addr string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+		if addr == l.Addr().String() {
+			l.Close()
+		}
+		return c, err
+	}
+}
+
+// What an instance that stops has not accepted it never saw: that is no
+// answer, and stable gives one.
+func TestDirectAsksAgainWhenANewConnectionIsReset(t *testing.T) {
+	t.Parallel()
+	addr, dial := closesAtOnce(t)
+	to := newConns(addr, &env{Options: Options{Dial: dial}})
+	t.Cleanup(to.close)
+	if _, _, err := ask(&direct{conns: to, other: newPool(to)}, t.Context(), http.MethodGet); !isConnect(err) {
+		t.Errorf("an instance that has stopped is taken for one that gave up: %v", err)
+	}
+}
+
+func TestStableAnswersForACanaryThatResets(t *testing.T) {
+	t.Parallel()
+	addr, dial := closesAtOnce(t)
+	r := start(t, Options{Dial: dial})
+	r.put(r.route(backend(t, "blue"), addr, release.Full))
+	if code, text := r.get("/"); code != http.StatusOK || text != "blue" {
+		t.Errorf("%d %q", code, text)
+	}
+	if c := r.counters(release.Green); c.Connect != 1 || c.Errors() != 1 {
+		t.Errorf("the canary counted %+v", c)
+	}
+}
+
+// Who resets every connection is asked twice, not for ever.
+func TestDirectDoesNotAskForEver(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	d := newDirect(t, scripted(t, func(c net.Conn, _ int) bool {
+		asked.Add(1)
+		_ = c.(*net.TCPConn).SetLinger(0)
+		return false
+	}))
+	if _, _, err := ask(d, t.Context(), http.MethodGet); !isReset(err) || asked.Load() != 2 {
+		t.Errorf("asked %d times: %v", asked.Load(), err)
 	}
 }
 

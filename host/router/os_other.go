@@ -14,6 +14,11 @@ func failFast(_, _ string, _ syscall.RawConn) error { return nil }
 // inUse is never so: open files can be renamed over.
 func inUse(error) bool { return false }
 
+// isReset reports that the other side dropped a connection without ending it.
+func isReset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
 // syncDir makes a rename in dir last.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"errors"
 	"syscall"
 	"unsafe"
 
@@ -32,6 +33,11 @@ func inUse(err error) bool {
 	errno, ok := err.(syscall.Errno)
 	return ok && (errno == windows.ERROR_SHARING_VIOLATION || errno == windows.ERROR_LOCK_VIOLATION ||
 		errno == windows.ERROR_ACCESS_DENIED)
+}
+
+// isReset reports that the other side dropped a connection without ending it.
+func isReset(err error) bool {
+	return errors.Is(err, windows.WSAECONNRESET) || errors.Is(err, windows.WSAECONNABORTED)
 }
 
 // syncDir has nothing to do: NTFS journals a rename.
