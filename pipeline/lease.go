@@ -43,16 +43,24 @@ func (l *lease) tell(ctx context.Context, ev rollout.Event) {
 	}
 }
 
-// keep renews one host's lease until ctx ends. A refused renewal, or none for
-// a whole TTL, means that the host has taken itself back.
+// keep renews one host's lease until ctx ends, first when a sixth of it is
+// over: a run that ended before needs neither a renewal nor a connection for
+// it. A refused renewal, or none for a whole TTL, means that the host has
+// taken itself back.
 func (l *lease) keep(ctx context.Context, main *host) error {
 	own := &line{host: newHost(main.p, main.Host)}
 	defer own.close()
-	tick := time.NewTicker(l.ttl / 6)
-	defer tick.Stop()
-	heard := l.p.Now()
+	heard := main.since()
+	due := time.NewTimer(l.ttl/6 - l.p.Now().Sub(heard))
+	defer due.Stop()
 	me := main.fenced(l.run)
 	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-due.C:
+			due.Reset(l.ttl / 6)
+		}
 		err := l.once(ctx, own.or(ctx, main), &me)
 		var refused *rpc.Error
 		switch {
@@ -62,18 +70,12 @@ func (l *lease) keep(ctx context.Context, main *host) error {
 			return nil
 		case errors.As(err, &refused) && refused.Code == rpc.CodeFenced && main.regain(ctx, me):
 			me.Fence, heard = main.fenced(l.run).Fence, l.p.Now()
-			continue
 		case errors.As(err, &refused):
 			return fmt.Errorf("renew lease: %w", err)
 		case l.p.Now().Sub(heard) > l.ttl:
 			return fmt.Errorf("renew lease: not heard for %s: %w", l.ttl, err)
 		default:
 			own.drop()
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
 		}
 	}
 }

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"time"
 
 	"github.com/go-shipper/shipper/host/rpc"
 )
@@ -10,6 +11,7 @@ import (
 type hold struct {
 	run, verb string
 	fence     int64
+	since     time.Time
 	boot      string // the host's, when it gave the session
 	pushing   bool   // so far a boot of the host ends nothing but the session
 }
@@ -25,7 +27,14 @@ func (h *host) fenced(run string) rpc.Fenced {
 func (h *host) took(run, verb string, fence int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.hold = hold{run: run, verb: verb, fence: fence, boot: h.hello.Boot, pushing: h.hold.pushing}
+	h.hold = hold{run: run, verb: verb, fence: fence, since: h.p.Now(), boot: h.hello.Boot, pushing: h.hold.pushing}
+}
+
+// since tells when the host gave the session.
+func (h *host) since() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.hold.since
 }
 
 // holds tells whether the host gave a session.

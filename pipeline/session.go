@@ -80,16 +80,7 @@ func (p *Pipeline) scribe(ctx context.Context, f fleet, s *story) (stop func()) 
 	var work sync.WaitGroup
 	for _, h := range f {
 		work.Go(func() {
-			sent := 0
-			for news := s.news(); ; news = s.news() {
-				sent = h.hand(ctx, s, sent)
-				select {
-				case <-news:
-				case <-over:
-					h.hand(ctx, s, sent)
-					return
-				}
-			}
+			s.deliver(over, func(sent int) int { return h.hand(ctx, s, sent) })
 		})
 	}
 	return func() {

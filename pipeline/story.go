@@ -69,6 +69,36 @@ func (s *story) news() <-chan struct{} {
 	return s.changed
 }
 
+// gatherTime is how far apart deliveries are at least: each message to a host
+// costs more than a record, and records come in flocks.
+const gatherTime = 300 * time.Millisecond
+
+// deliver hands over what is to be stored: a record that comes alone at once,
+// those that come right behind it together, and the rest when the story is
+// over. hand is told how many went before, and tells how many went in all.
+func (s *story) deliver(over <-chan struct{}, hand func(sent int) int) {
+	sent := 0
+	for news := s.news(); ; news = s.news() {
+		sent = hand(sent)
+		rest := time.After(gatherTime)
+		if !either(news, over) {
+			hand(sent)
+			return
+		}
+		either(rest, over)
+	}
+}
+
+// either waits for one of the two and tells whether it was the first.
+func either[T any](first <-chan T, over <-chan struct{}) bool {
+	select {
+	case <-first:
+		return true
+	case <-over:
+		return false
+	}
+}
+
 // after returns the stored records from index i on.
 func (s *story) after(i int) []journal.Record {
 	s.mu.Lock()

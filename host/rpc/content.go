@@ -61,6 +61,9 @@ type Put struct {
 	Encoding string         `json:"encoding"`
 	Offset   int64          `json:"offset"`
 	Base     release.Digest `json:"base,omitempty"` // of EncodingDelta
+	// Brief says that all bytes come with the request: nobody waits for word
+	// that the host is ready for them.
+	Brief bool `json:"brief,omitempty"`
 }
 
 // PutReply ends a put.

@@ -17,6 +17,7 @@ type intake struct {
 	server *server
 	stream uint32
 	end    int64 // Put.Encoded
+	brief  bool
 
 	mu     sync.Mutex
 	pieces [][]byte
@@ -30,7 +31,7 @@ type intake struct {
 
 func newIntake(ctx context.Context, s *server, stream uint32, p Put) *intake {
 	return &intake{
-		ctx: ctx, server: s, stream: stream, end: p.Encoded,
+		ctx: ctx, server: s, stream: stream, end: p.Encoded, brief: p.Brief,
 		next: p.Offset, read: p.Offset, acked: p.Offset, ready: make(chan struct{}, 1),
 	}
 }

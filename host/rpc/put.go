@@ -14,6 +14,7 @@ import (
 func (c *Client) Put(ctx context.Context, p Put, r io.Reader) (PutReply, error) {
 	var reply PutReply
 	id, call := c.open(true)
+	p.Brief = p.Encoded-p.Offset < int64(c.out.limit())
 	call.acked = uint64(p.Offset)
 	if err := c.request(ctx, id, MethodPut, p); err != nil {
 		c.abandon(id)

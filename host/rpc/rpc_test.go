@@ -386,3 +386,32 @@ func FuzzServe(f *testing.F) {
 		}
 	})
 }
+
+// Bytes that all come with the request wait for nobody's word; more of them do.
+func TestShortPutIsAnsweredOnce(t *testing.T) {
+	for _, c := range []struct{ bytes, acks int }{{1000, 0}, {400_000, 1}} {
+		near, far := sockets(t)
+		var said bytes.Buffer
+		end := serve(t, &pipe{Conn: far, max: 379_000, bend: func(w io.Writer, b []byte) (int, error) {
+			said.Write(b)
+			return w.Write(b)
+		}}, putHandlers(&bytes.Buffer{}))
+		content, put := content(t, c.bytes)
+		client := dial(t, &pipe{Conn: near, max: 379_000})
+		if reply, err := client.Put(t.Context(), put, bytes.NewReader(content)); err != nil || !reply.Complete {
+			t.Fatalf("%+v, %v", reply, err)
+		}
+		client.Close()
+		<-end
+		frames, _ := readAll(said.Bytes())
+		acks := 0
+		for _, f := range frames {
+			if f.kind == kindAck {
+				acks++
+			}
+		}
+		if acks != c.acks {
+			t.Errorf("%d bytes: %d acks, want %d", c.bytes, acks, c.acks)
+		}
+	}
+}

@@ -179,7 +179,7 @@ func (s *server) start(stream uint32, message []byte) error {
 		stop(err)
 		return s.reply(kindError, stream, asError(err))
 	}
-	if c.data != nil { // what the sender waits for before it uses lanes
+	if c.data != nil && !c.data.brief { // what the sender waits for before it uses lanes
 		_ = s.out.send(s.ctx, frame{kind: kindAck, stream: stream, offset: uint64(c.data.read)}) // a dead connection ends Serve
 	}
 	s.busy.Go(func() {

@@ -16,6 +16,7 @@ type reply struct {
 
 // dispatch performs one operation.
 func (s *Server) dispatch(ctx context.Context, r request, c call) (reply, error) {
+	s.count(r.action)
 	if r.body != nil && r.body.space == nsIdentify && r.body.name == "Identify" {
 		return reply{envelope: envelope(r, "", identity("OS: 10.0.20348 SP: 0.0 Stack: 3.0"))}, nil
 	}

@@ -16,6 +16,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"path"
 	"sync"
 	"time"
 
@@ -90,6 +91,7 @@ type Server struct {
 	mu      sync.Mutex
 	servers []*http.Server
 	closed  bool
+	asked   map[string]int // by action
 }
 
 // New returns a service that does not listen yet.
@@ -106,7 +108,7 @@ func New(c Config) *Server {
 	if c.Logf == nil {
 		c.Logf = func(string, ...any) {}
 	}
-	s := &Server{config: c, faults: &faultState{}, shells: newShells(c.Runner, c.Limits)}
+	s := &Server{config: c, faults: &faultState{}, shells: newShells(c.Runner, c.Limits), asked: map[string]int{}}
 	if c.Certificate != nil {
 		s.bindingHash = certificateHash(c.Certificate)
 	}
@@ -191,3 +193,17 @@ func (s *Server) SetFaults(f Faults) { s.faults.set(f) }
 
 // Shells tells how many shells are open.
 func (s *Server) Shells() int { return s.shells.count() }
+
+// Asked tells how many requests came for an action, by the last part of its
+// name: Create, Send, Receive.
+func (s *Server) Asked(action string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked[action]
+}
+
+func (s *Server) count(action string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked[path.Base(action)]++
+}

@@ -88,7 +88,8 @@ func ended(exit int, stderr []byte) error {
 
 func (p *pipe) Read(b []byte) (int, error) { return p.out.Read(b) }
 
-// Close ends the program and all that it started.
+// Close ends the program and all that it started: a host does that when it
+// deletes the shell.
 func (p *pipe) Close() error {
 	ctx, cancel := p.owner.c.cleanup(context.Background())
 	defer cancel()
@@ -98,7 +99,7 @@ func (p *pipe) Close() error {
 func (p *pipe) end(ctx context.Context) error {
 	p.closing.Do(func() {
 		p.out.CloseWithError(io.ErrClosedPipe)
-		p.err = errors.Join(p.k.terminate(ctx), p.k.close(ctx))
+		p.err = p.k.close(ctx)
 		p.cancel(io.ErrClosedPipe)
 		<-p.ended
 		p.owner.mu.Lock()

@@ -9,7 +9,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -294,5 +296,25 @@ func TestCancelledDial(t *testing.T) {
 	_, err = Dial(ctx, Config{Address: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, User: "u"})
 	if !errors.Is(err, why) {
 		t.Errorf("error %v, want %v", err, why)
+	}
+}
+
+// A shell's end is the end of what runs in it: nobody has to be told twice.
+func TestClosingAPipeIsOneRequest(t *testing.T) {
+	h := startHost(t, wsman.Limits{})
+	c := dial(t, h.http)
+	defer c.Close()
+	pid := filepath.Join(t.TempDir(), "pid")
+	p, err := c.Pipe(t.Context(), "echo $$ >"+pid+".new; mv "+pid+".new "+pid+"; exec sleep 600")
+	if err != nil {
+		t.Fatal(err)
+	}
+	running := awaitPID(t, pid)
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	poll(t, "end of the program", func() bool { return syscall.Kill(running, 0) != nil })
+	if n := h.Asked("Signal"); n != 0 || h.Asked("Delete") != 1 || h.Shells() != 0 {
+		t.Errorf("%d signals, %d deletes, %d shells left", n, h.Asked("Delete"), h.Shells())
 	}
 }
