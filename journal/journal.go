@@ -52,6 +52,7 @@ const (
 	TypeServiceState = "service.state" // report of status: ServiceState (shown)
 	TypeRun          = "run"           // report of history: RunSummary (shown)
 	TypeTravel       = "travel"        // report of plan: Travel (shown)
+	TypeForecast     = "forecast"      // report of plan: Forecast (shown)
 	TypePlan         = "plan"          // report of plan --out: Plan (shown)
 	TypePruned       = "pruned"        // report of prune: Pruned (shown)
 	TypeChecked      = "checked"       // report of validate: Checked (shown)

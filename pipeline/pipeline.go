@@ -67,6 +67,14 @@ type DeployRequest struct {
 	Hotfix         bool   // stable is what burns: ends a deploy that is under way, and takes the hotfix steps
 	Plan           string // file of a plan, which is applied exactly or refused
 	Record         bool   // of plan: make the file as well
+	Expect         *Expect
+}
+
+// Expect asks a plan for a forecast: by Rate requests a second, or by what
+// the hosts count meanwhile.
+type Expect struct {
+	Rate  float64 // 0: it is counted
+	Count time.Duration
 }
 
 // Planned is what a deploy would do.
@@ -74,6 +82,7 @@ type Planned struct {
 	Release release.Release
 	Travel  map[string]journal.Travel // by host
 	File    *PlanFile                 // if it was asked for
+	Expect  *journal.Forecast         // if it was asked for
 }
 
 // RollbackRequest says where to go back to; To empty is the previous release.

@@ -155,8 +155,16 @@ func (p *Pipeline) Plan(ctx context.Context, req DeployRequest) (Planned, error)
 	d := &deployment{p: p, b: b, s: s, req: req, f: p.fleet(), m: p.missing(), revisions: map[string]release.Revision{}}
 	defer d.f.close()
 	out := Planned{Release: b.Release()}
-	if out.Travel, err = d.travel(ctx); err != nil || !req.Record {
+	if out.Travel, err = d.travel(ctx); err != nil {
 		return out, stopped(ctx, reachProblem(err))
+	}
+	if req.Expect != nil {
+		if out.Expect, err = d.forecast(ctx, *req.Expect); err != nil {
+			return out, stopped(ctx, err)
+		}
+	}
+	if !req.Record {
+		return out, nil
 	}
 	out.File, err = d.recorded(ctx)
 	return out, stopped(ctx, err)

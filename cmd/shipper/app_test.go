@@ -47,13 +47,14 @@ type scripted struct {
 	pruned    map[string]rpc.PruneReply
 	statusErr error
 	travel    map[string]journal.Travel
+	expected  *journal.Forecast
 }
 
 func (s *scripted) Deploy(ctx context.Context, r pipeline.DeployRequest) (pipeline.Result, error) {
 	return s.deploy(ctx, r)
 }
 func (s *scripted) Plan(context.Context, pipeline.DeployRequest) (pipeline.Planned, error) {
-	return pipeline.Planned{Release: v2, Travel: s.travel, File: &pipeline.PlanFile{Version: 1}}, nil
+	return pipeline.Planned{Release: v2, Travel: s.travel, Expect: s.expected, File: &pipeline.PlanFile{Version: 1}}, nil
 }
 func (s *scripted) Rollback(_ context.Context, r pipeline.RollbackRequest) (pipeline.Result, error) {
 	return s.rollback(r)
@@ -350,6 +351,37 @@ web3: 5.0 MB travel for 3 files of 3 (14.0 MB), and the helper: shipper was neve
 	}
 	if _, _, exit := shipper(t, hosts, "plan", "--bundle", bundle, "--release", "1"); exit != 2 {
 		t.Errorf("both: exit %d", exit)
+	}
+}
+
+func TestPlanTellsWhatToExpect(t *testing.T) {
+	hosts := &scripted{expected: &journal.Forecast{Rate: 100, Seconds: 5, Errors: 0.001, Alpha: 0.001, Steps: []journal.ForecastStep{{
+		Batch: 1, Step: 1, Hosts: 2, Weight: 500, WaitSeconds: 390, ProofSeconds: 89, Thin: "too little traffic: so it is",
+		Cases: []journal.ForecastCase{{Errors: 1, Seconds: 1.6, Failed: 8}, {Errors: 0.05, Seconds: 21.3, Failed: 5.3}, {Errors: 0.02}},
+	}}}}
+	bundle := filepath.Join(t.TempDir(), "orders.zip")
+	if err := os.WriteFile(bundle, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, errs, exit := shipper(t, hosts, "plan", "--bundle", bundle)
+	want := `expected at 100 requests/s, counted for 5.0 s, where stable fails 0.1 %, at alpha 0.001
+  batch 1 step 1: 5% of the traffic on 2 hosts
+    a dead release   found in 1.6 s, 8 requests fail
+    5 % of it fail   found in 21 s, 5 requests fail
+    2 % of it fail   not told from stable by this traffic
+    a good release   passes after 1 min 29 s, the step waits 6 min 30 s at most
+    ! too little traffic: so it is
+`
+	if exit != 0 || out != want {
+		t.Errorf("exit %d %s\n%s", exit, errs, out)
+	}
+	if out, _, _ := shipper(t, hosts, "plan", "--json", "--bundle", bundle); !strings.Contains(out, `"type":"forecast"`) || !strings.Contains(out, `"proof":89`) {
+		t.Error(out)
+	}
+	for _, rate := range []string{"0", "-1", "NaN"} {
+		if _, _, exit := shipper(t, hosts, "plan", "--bundle", bundle, "--rate", rate); exit != 2 {
+			t.Errorf("--rate %s: exit %d", rate, exit)
+		}
 	}
 }
 
