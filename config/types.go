@@ -311,11 +311,14 @@ type LatencyLimit struct {
 
 // Rollback says what happens when a signal fails.
 type Rollback struct {
-	Auto      bool          `yaml:"auto"` // false: onFailure pause
-	OnFailure string        `yaml:"onFailure" enum:"rollback|freeze|pause"`
-	Scope     string        `yaml:"scope" enum:"fleet|batch|host"`
-	Lease     time.Duration `yaml:"lease"`
-	Ramp      time.Duration `yaml:"ramp"` // for how long a release that was stopped gets its traffic in steps
+	Auto      bool   `yaml:"auto"` // false: onFailure pause
+	OnFailure string `yaml:"onFailure" enum:"rollback|freeze|pause"`
+
+	Irreversible bool `yaml:"irreversible"` // there is no way back behind this release
+
+	Scope string        `yaml:"scope" enum:"fleet|batch|host"`
+	Lease time.Duration `yaml:"lease"`
+	Ramp  time.Duration `yaml:"ramp"` // for how long a release that was stopped gets its traffic in steps
 }
 
 // Retention says what a host keeps.

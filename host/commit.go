@@ -128,5 +128,6 @@ func (st *state) commit(p rpc.Commit, now time.Time) {
 		st.Retain = p.Retain
 	}
 	st.retain(st.Stable, now)
+	st.Retained[0].Irreversible = st.Retained[0].Irreversible || p.Irreversible
 	run.State, run.Phase, run.Weight, run.Ended, run.Behind = runPromoted, phaseCommitted, 0, now, p.Behind
 }

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,4 +81,34 @@ func TestFreezeOfAFailedRun(t *testing.T) {
 		next.release(runAborted)
 		m.serves(release.Blue, "1.0.0", blue)
 	})
+}
+
+func TestNoWayBackOnTheHost(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	ctx := context.Background()
+	m.deploy("r1", "1.0.0")
+	r := m.acquire("r2", "deploy")
+	r.start("1.1.0")
+	r.weight(release.Full)
+	if err := m.c.Prepare(ctx, r.f); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.c.Commit(ctx, rpc.Commit{Fenced: r.f, KeepWarm: time.Minute, Irreversible: true}); err != nil {
+		t.Fatal(err)
+	}
+	r.release(runPromoted)
+	for range 2 {
+		_, err := m.c.Rollback(ctx, rpc.Rollback{Service: app, By: "ann"})
+		m.code(err, rpc.CodeConflict)
+		m.restart()
+	}
+	m.serves(release.Green, "1.1.0", blue, green)
+	if _, err := m.c.Rollback(ctx, rpc.Rollback{Service: app, By: "ann", Override: "it works"}); err != nil {
+		t.Fatal(err)
+	}
+	m.serves(release.Blue, "1.0.0", blue)
+	if why := m.status().Run.Why; !strings.Contains(why, "ann") || !strings.Contains(why, "it works") {
+		t.Errorf("recorded is %q", why)
+	}
 }

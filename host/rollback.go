@@ -15,7 +15,10 @@ import (
 // revision committed before takes over.
 func (s *service) rollback(ctx context.Context, p rpc.Rollback) (rpc.Undone, error) {
 	var reply rpc.Undone
-	e := ending{state: runRolledBack, by: "operator", why: fmt.Sprintf("rolled back on the host by %s", p.By)}
+	e := ending{state: runRolledBack, by: "operator", why: fmt.Sprintf("rolled back on the host by %s", p.By), override: p.Override}
+	if p.Override != "" {
+		e.why += ", over a release that is irreversible: " + p.Override
+	}
 	over := false
 	admit := func() (err error) {
 		over, err = s.endRun(e)
@@ -81,6 +84,10 @@ func (s *service) goBack(ctx context.Context, e ending, told func(rpc.Undone)) e
 			return rpc.Errorf(rpc.CodeNotFound, "deploy a good release instead", "%s has no earlier committed revision on this host", s.name)
 		}
 		slot, ports = s.st.Stable.Other(), s.st.Ports
+		if r, ok := s.st.barrier(target); ok && e.override == "" {
+			return rpc.Errorf(rpc.CodeConflict, "deploy a release that mends it; or, if you know that the old one works: shipper-host rollback "+s.name+" REASON",
+				"%s is irreversible: there is no way back behind it", r.Release)
+		}
 		return nil
 	})
 	if err != nil {

@@ -123,9 +123,25 @@ func (s *state) retain(slot release.Slot, now time.Time) {
 	for _, r := range s.Retained {
 		if r.Revision != rec.Revision {
 			kept = append(kept, r)
+		} else {
+			kept[0].Irreversible = r.Irreversible
 		}
 	}
 	s.Retained = kept
+}
+
+// barrier is a release behind which the way to the target leads, though there
+// is none: what it did can not be undone.
+func (s *state) barrier(target rpc.Retained) (rpc.Retained, bool) {
+	for _, r := range s.Retained {
+		switch {
+		case r.Revision == target.Revision:
+			return rpc.Retained{}, false
+		case r.Irreversible && !r.Rejected:
+			return r, true
+		}
+	}
+	return rpc.Retained{}, false
 }
 
 func (s *state) reject(revision release.Digest) {

@@ -20,6 +20,8 @@ type ending struct {
 	state string
 	why   string
 	by    string // controller | guard | operator; the controller keeps its own journal
+
+	override string // a person's reason to go back behind an irreversible release
 }
 
 // undo takes the host back to what was stable when the session began. It

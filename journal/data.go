@@ -17,6 +17,8 @@ type RunStarted struct {
 	Strategy    string          `json:"strategy,omitempty"`
 	Hosts       []string        `json:"hosts,omitempty"`
 	Version     string          `json:"shipper,omitempty"`
+
+	Irreversible bool `json:"irreversible,omitempty"` // there is no way back behind this release
 }
 
 // Shelved tells that a bundle lies where others find it.

@@ -56,7 +56,7 @@ func (p *Pipeline) shelf() packaging.Shelf {
 // forwards refuses a version below the one that some host has as stable.
 func forwards(r release.Release, before map[string]rpc.ServiceStatus, req DeployRequest) error {
 	if req.AllowDowngrade {
-		return nil
+		return onlyForward(r, before)
 	}
 	for _, host := range slices.Sorted(maps.Keys(before)) {
 		st := before[host]

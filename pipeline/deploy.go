@@ -20,6 +20,7 @@ import (
 // takes every host back.
 func (p *Pipeline) Deploy(ctx context.Context, req DeployRequest) (Result, error) {
 	s := newStory(newRun(p.Now()), p.Now, p.Emit)
+	p.Target.Rollback.Irreversible = p.Target.Rollback.Irreversible || req.Irreversible
 	d := &deployment{p: p, s: s, req: req, f: p.fleet(), m: p.missing(), revisions: map[string]release.Revision{}}
 	res := Result{State: rollout.Failed, Run: s.run}
 	if err := p.mayBegin(s, req.Change); err != nil {
@@ -198,6 +199,7 @@ func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Resul
 		first[name] = st.Stable == ""
 	}
 	steps := plan(d.p.Target, first)
+	d.p.warnIrreversible(d.s, steps)
 	if d.req.Hotfix {
 		d.s.note(journal.TypeWarning, "", "hotfix: takes the steps of rollout.hotfixSteps")
 		steps.Steps = hotfixSteps(d.p.Target.Rollout)
@@ -208,7 +210,7 @@ func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Resul
 	if err != nil {
 		return res, planProblem(err)
 	}
-	dr := newDriver(d.p, d.f, l, task{start: d.start, questions: d.questions, missing: d.m.names()}, d.s, engine)
+	dr := newDriver(d.p, d.f, l, task{start: d.start, questions: d.questions, missing: d.m.names(), irreversible: d.p.Target.Rollback.Irreversible}, d.s, engine)
 	dr.early = d.early
 	res, err = dr.result(dr.drive(ctx), res)
 	if res.State == rollout.Promoted {
@@ -364,6 +366,7 @@ func (p *Pipeline) opening(verb string, r release.Release, f fleet) journal.RunS
 		Verb: verb, Service: p.Target.Service.Name, Environment: p.Target.Environment,
 		Owner: p.Owner, Address: p.Address, Release: r,
 		Strategy: strategy, Hosts: f.names(), Version: p.Version,
+		Irreversible: verb == "deploy" && p.Target.Rollback.Irreversible,
 	}
 }
 

@@ -30,6 +30,8 @@ type task struct {
 	rejects   func(h *host) bool // commit marks the revision that was stable as bad; nil: never
 	missing   []string           // hosts that the run goes on without
 	questions map[string]question
+
+	irreversible bool // there is no way back behind what is committed
 }
 
 // driver executes the engine's commands and feeds it events. One goroutine

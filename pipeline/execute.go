@@ -158,7 +158,7 @@ func (d *driver) commit(ctx context.Context, h *host, cmd rollout.Command) error
 	err := h.call(ctx, d.patience(), func(c *rpc.Client) (err error) {
 		got, err = c.Commit(ctx, rpc.Commit{
 			Fenced: h.fenced(d.run), KeepWarm: d.p.Target.Rollout.KeepWarm,
-			Retain: d.p.Target.Retention.Releases, Rejected: d.task.rejects != nil && d.task.rejects(h), Behind: d.behind(cmd),
+			Retain: d.p.Target.Retention.Releases, Rejected: d.task.rejects != nil && d.task.rejects(h), Behind: d.behind(cmd), Irreversible: d.task.irreversible,
 		})
 		return err
 	})

@@ -16,6 +16,10 @@ func (p *Pipeline) LockStatus(ctx context.Context) ([]HostStatus, error) {
 
 // LockAcquire freezes the service: no run may begin until LockRelease.
 func (p *Pipeline) LockAcquire(ctx context.Context, message string) error {
+	return p.lockAll(ctx, "lock", message)
+}
+
+func (p *Pipeline) lockAll(ctx context.Context, verb, message string) error {
 	f := p.fleet()
 	defer f.close()
 	if err := f.connect(ctx, true); err != nil {
@@ -23,7 +27,7 @@ func (p *Pipeline) LockAcquire(ctx context.Context, message string) error {
 	}
 	run := newRun(p.Now())
 	for i, h := range f {
-		if err := h.freeze(ctx, run, message); err != nil {
+		if err := h.freeze(ctx, run, verb, message); err != nil {
 			p.release(f[:i], run, rollout.Aborted, "another host refused the lock")
 			return remoteProblem(&hostError{Host: h.Name, Err: err}, "take the lock")
 		}
@@ -31,13 +35,13 @@ func (p *Pipeline) LockAcquire(ctx context.Context, message string) error {
 	return nil
 }
 
-func (h *host) freeze(ctx context.Context, run, message string) error {
+func (h *host) freeze(ctx context.Context, run, verb, message string) error {
 	return h.call(ctx, 0, func(c *rpc.Client) error {
 		s, err := c.Acquire(ctx, rpc.Acquire{
-			Service: h.p.Target.Service.Name, Environment: h.p.Target.Environment, Run: run, Verb: "lock",
+			Service: h.p.Target.Service.Name, Environment: h.p.Target.Environment, Run: run, Verb: verb,
 			Owner: h.p.Owner, Address: h.p.Address, Message: message, Manual: true,
 		})
-		h.took(run, "lock", s.Fence)
+		h.took(run, verb, s.Fence)
 		return err
 	})
 }

@@ -60,7 +60,7 @@ func (d *driver) ended(end rollout.Command) *problem.Error {
 	case rollout.Paused:
 		if end.Freeze {
 			return problem.New(problem.Paused, "`shipper abort` ends it, `shipper promote` overrules the verdict; until then, or until `shipper lock release`, no other run may begin",
-				"%s; stable serves all traffic", end.Why)
+				"%s; stable serves all traffic%s", end.Why, d.task.noWayBack())
 		}
 		return problem.New(problem.Paused, "`shipper promote` goes on, `shipper abort` takes it back", "paused: %s", end.Why)
 	case rollout.Split:

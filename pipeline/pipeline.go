@@ -64,6 +64,7 @@ type DeployRequest struct {
 	Release        string // semver constraint
 	AllowDowngrade bool   // to a version below the one that is stable
 	Change         string // that allows it outside of the change windows
+	Irreversible   bool   // there is no way back behind this release
 	Hotfix         bool   // stable is what burns: ends a deploy that is under way, and takes the hotfix steps
 	Plan           string // file of a plan, which is applied exactly or refused
 	Record         bool   // of plan: make the file as well
@@ -86,7 +87,10 @@ type Planned struct {
 }
 
 // RollbackRequest says where to go back to; To empty is the previous release.
-type RollbackRequest struct{ To string }
+type RollbackRequest struct {
+	To       string
+	Override string // a person's reason to go back behind a release that is irreversible
+}
 
 // Result is how a verb ended; cmd/shipper turns State and the error into the exit code.
 type Result struct {

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/go-shipper/shipper/config"
@@ -35,10 +36,14 @@ func plan(t config.Target, first map[string]bool) rollout.Plan {
 // onFailure is what a bad verdict means; auto: false is the older word for
 // pause.
 func onFailure(t config.Target) string {
-	if t.Rollback.OnFailure == config.OnFailureRollback && !t.Rollback.Auto {
+	back := t.Rollback.OnFailure == "" || t.Rollback.OnFailure == config.OnFailureRollback
+	switch {
+	case back && (!t.Rollback.Auto || t.Rollback.Irreversible && t.Rollout.Strategy == rollout.Recreate):
 		return rollout.OnFailurePause
+	case back && t.Rollback.Irreversible:
+		return rollout.OnFailureFreeze
 	}
-	return t.Rollback.OnFailure
+	return cmp.Or(t.Rollback.OnFailure, rollout.OnFailureRollback)
 }
 
 // hotfixSteps are the steps of a hotfix; smoke checks and rollback stay.

@@ -33,6 +33,9 @@ func (p *Pipeline) Rollback(ctx context.Context, req RollbackRequest) (Result, e
 	if d.Why != "" {
 		s.note(journal.TypeWarning, "", d.Why)
 	}
+	if err := mayGoBehind(s, hosts, d, req); err != nil {
+		return Result{State: rollout.Failed}, err
+	}
 	touched := m.without(f).where(func(h *host) bool { return d.Moves[h.Name].Move != rollout.Stay })
 	res.Behind = m.names()
 	if len(touched) == 0 {
@@ -228,7 +231,7 @@ func (p *Pipeline) Resume(ctx context.Context, kind string) (Result, error) {
 		if err != nil {
 			return res, problem.Wrap(problem.Failed, err, "plan the rest of the run", "`shipper abort` ends it")
 		}
-		dr := newDriver(p, left.hosts, l, task{start: left.start, questions: questions}, s, engine)
+		dr := newDriver(p, left.hosts, l, task{start: left.start, questions: questions, irreversible: left.irreversible}, s, engine)
 		if left.step > 0 && kind != "resume" {
 			dr.ask = kind
 		}
@@ -245,6 +248,8 @@ type rest struct {
 	start   func(*host) (rpc.Start, error)
 	seq     int64
 	step    int // of a parked run; 0: split
+
+	irreversible bool
 }
 
 func (p *Pipeline) leftOver(ctx context.Context, f fleet, hosts []HostStatus, now FleetStatus) (rest, error) {
@@ -273,6 +278,7 @@ func (p *Pipeline) leftOver(ctx context.Context, f fleet, hosts []HostStatus, no
 	for _, h := range hosts {
 		first[h.Host] = h.Status.Stable == ""
 	}
+	p.Target.Rollback.Irreversible = p.Target.Rollback.Irreversible || r.irreversible
 	r.plan = plan(p.Target, first)
 	r.plan.Batches = only(r.plan.Batches, r.hosts.names())
 	r.plan.From = rollout.Position{Batch: max(step.Batch, 1), Step: max(step.Step, 1)}
@@ -300,8 +306,13 @@ func (p *Pipeline) parkedAt(ctx context.Context, h *host, run string, r *rest) (
 	var step journal.StepBegan
 	for _, rec := range records {
 		r.seq = max(r.seq, rec.Seq)
-		if rec.Type == journal.TypeStep {
+		switch rec.Type {
+		case journal.TypeStep:
 			err = errors.Join(err, decode(rec, &step))
+		case journal.TypeRunStarted:
+			var began journal.RunStarted
+			err = errors.Join(err, decode(rec, &began))
+			r.irreversible = r.irreversible || began.Irreversible
 		}
 	}
 	return step, remoteProblem(err, "read the journal")

@@ -39,7 +39,7 @@ func view(h HostStatus) rollout.HostView {
 	}
 	for _, k := range st.Retained {
 		v.Retained = append(v.Retained, rollout.Kept{
-			Revision: k.Revision, Release: k.Release, Committed: k.Committed, Rejected: k.Rejected,
+			Revision: k.Revision, Release: k.Release, Committed: k.Committed, Rejected: k.Rejected, Irreversible: k.Irreversible,
 		})
 	}
 	return v

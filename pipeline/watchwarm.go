@@ -46,6 +46,9 @@ func (p *Pipeline) Watch(ctx context.Context) (Result, error) {
 		return res, stopped(ctx, err)
 	}
 	f.close()
+	if held := p.heldBack(hosts); held != "" {
+		return p.standStill(ctx, res, why, held)
+	}
 	back, err := p.Rollback(ctx, RollbackRequest{})
 	if err != nil {
 		return back, err

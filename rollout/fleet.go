@@ -40,6 +40,8 @@ type Kept struct {
 	Release   release.Release
 	Committed time.Time // zero: never committed
 	Rejected  bool      // it was rolled back from: a target by --to only
+
+	Irreversible bool // what was committed before it is no way back
 }
 
 // FleetView is the state of the fleet and what follows from it.

@@ -41,7 +41,7 @@ type verb struct {
 func verbs() map[string]verb {
 	return map[string]verb{
 		"status":      {"[NAME]", 0, 1, "what runs here, with which share of the traffic", status},
-		"rollback":    {"NAME", 1, 1, "go back to the release before, on this host alone", rollback},
+		"rollback":    {"NAME [REASON]", 1, 2, "go back to the release before, on this host alone", rollback},
 		"freeze":      {"NAME [MESSAGE]", 1, 2, "refuse new releases until thawed", freeze},
 		"thaw":        {"NAME", 1, 1, "allow releases again", thaw},
 		"forget-keys": {"NAME", 1, 1, "let the next deploy bring the keys that releases must be signed by", forgetKeys},
@@ -58,7 +58,8 @@ func verbs() map[string]verb {
 const usage = `shipper-host is shipper on a Windows host. At its console, without a controller:
 
   shipper-host status [NAME]            what runs here, with which share of the traffic
-  shipper-host rollback NAME            go back to the release before, on this host alone
+  shipper-host rollback NAME [REASON]   go back to the release before, on this host alone;
+                                        behind one that is irreversible only for a reason
   shipper-host freeze NAME [MESSAGE]    refuse new releases until thawed
   shipper-host thaw NAME                allow releases again
   shipper-host forget-keys NAME         let the next deploy bring the keys that releases must be signed by

@@ -47,8 +47,8 @@ func TestUsage(t *testing.T) {
 	}{
 		{"", 2, "", "error: no verb given\nhint: `shipper-host help` lists the verbs\n"},
 		{"frobnicate", 2, "", "error: unknown verb \"frobnicate\"\n"},
-		{"rollback", 2, "", "error: rollback: want `shipper-host rollback NAME`\n"},
-		{"rollback a b", 2, "", "error: rollback: want"},
+		{"rollback", 2, "", "error: rollback: want `shipper-host rollback NAME [REASON]`\n"},
+		{"rollback a b c", 2, "", "error: rollback: want"},
 		{"status --bogus", 2, "", "error: flag provided but not defined: -bogus\n"},
 		{"wrap", 2, "", "error: --config FILE belongs to wrap, and wrap needs it\n"},
 		{"status --config x", 2, "", "error: --config FILE belongs to wrap"},

@@ -3,13 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/go-shipper/shipper/host/rpc"
 )
 
 func rollback(ctx context.Context, c call) error {
 	return ask(ctx, c, func(ctx context.Context, client *rpc.Client) error {
-		undone, err := client.Rollback(ctx, rpc.Rollback{Service: c.args[0], By: person()})
+		undone, err := client.Rollback(ctx, rpc.Rollback{Service: c.args[0], By: person(), Override: strings.Join(c.args[1:], "")})
 		if err != nil {
 			return fmt.Errorf("roll back %s: %w", c.args[0], err)
 		}

@@ -21,6 +21,7 @@ func (p *program) deployCommand() *cli.Command {
 			&cli.StringFlag{Name: "plan", Usage: "apply what `shipper plan --out FILE` wrote, exactly, or refuse; --bundle tells where its bundle lies now"},
 			&cli.BoolFlag{Name: "allow-downgrade", Usage: "release a version below the one that is stable"},
 			&cli.StringFlag{Name: "change", Usage: "the change `ID` that allows it outside of the change windows; recorded"},
+			&cli.BoolFlag{Name: "irreversible", Usage: "there is no way back behind this release: a failure freezes it, and rollback refuses"},
 			&cli.BoolFlag{Name: "hotfix", Usage: "stable is what burns: end a deploy that is under way, and take rollout.hotfixSteps"},
 			unreachableFlag(),
 		},
@@ -40,7 +41,7 @@ func (p *program) deploy(c *cli.Context, run verbs) (pipeline.Result, error) {
 func (p *program) request(c *cli.Context) (pipeline.DeployRequest, error) {
 	req := pipeline.DeployRequest{
 		Dir: filepath.Dir(p.target.Path), Bundle: c.String("bundle"),
-		Release: c.String("release"), AllowDowngrade: c.Bool("allow-downgrade"), Hotfix: c.Bool("hotfix"), Change: c.String("change"), Plan: c.String("plan"),
+		Release: c.String("release"), AllowDowngrade: c.Bool("allow-downgrade"), Hotfix: c.Bool("hotfix"), Irreversible: c.Bool("irreversible"), Change: c.String("change"), Plan: c.String("plan"),
 	}
 	err := p.target.CheckFiles()
 	switch {

@@ -292,6 +292,8 @@ type Commit struct {
 	Rejected bool `json:"rejected,omitempty"`
 	// Behind are hosts of the fleet that the run goes on without.
 	Behind []string `json:"behind,omitempty"`
+	// Irreversible says that there is no way back behind this release.
+	Irreversible bool `json:"irreversible,omitempty"`
 }
 
 // Committed answers a commit.
@@ -358,8 +360,9 @@ type LogsReply struct {
 
 // Rollback is the break-glass way back on one host, without a controller.
 type Rollback struct {
-	Service string `json:"service"`
-	By      string `json:"by"`
+	Service  string `json:"service"`
+	By       string `json:"by"`
+	Override string `json:"override,omitempty"` // the reason to go back behind a release that is irreversible
 }
 
 // Freeze refuses new sessions until thawed.
@@ -471,4 +474,6 @@ type Retained struct {
 	Release   release.Release `json:"release"`
 	Committed time.Time       `json:"committed"`
 	Rejected  bool            `json:"rejected,omitempty"`
+	// Irreversible: what was committed before it is no way back any more.
+	Irreversible bool `json:"irreversible,omitempty"`
 }
