@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/go-shipper/shipper/config"
 	"github.com/go-shipper/shipper/journal"
+	"github.com/go-shipper/shipper/lab/promtest"
 	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/rollout"
 )
@@ -21,26 +20,8 @@ import (
 // scraped starts a real Prometheus that scrapes the router of the bed.
 func (b *bed) scraped() (address string) {
 	b.t.Helper()
-	exe, err := exec.LookPath("prometheus")
-	if err != nil {
-		b.t.Skip("prometheus is not installed: build/ensure promtool")
-	}
 	b.target.Traffic.Metrics = fmt.Sprintf("127.0.0.1:%d", freePort(b.t))
-	dir, listen := b.t.TempDir(), fmt.Sprintf("127.0.0.1:%d", freePort(b.t))
-	file := filepath.Join(dir, "prometheus.yml")
-	text := fmt.Sprintf("global: {scrape_interval: 200ms}\nscrape_configs: [{job_name: shipper, static_configs: [{targets: [%q]}]}]\n", b.target.Traffic.Metrics)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		b.t.Fatal(err)
-	}
-	cmd := exec.Command(exe, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+listen)
-	if err := cmd.Start(); err != nil {
-		b.t.Fatal(err)
-	}
-	b.t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // it was killed
-	})
-	return "http://" + listen
+	return promtest.Start(b.t, b.target.Traffic.Metrics, 200*time.Millisecond)
 }
 
 // A release that Prometheus finds bad goes back, and says by which numbers;

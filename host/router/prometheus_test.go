@@ -6,23 +6,16 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/go-shipper/shipper/lab/promtest"
 	"github.com/go-shipper/shipper/release"
 )
 
 // A real Prometheus scrapes the router and answers from what it took in.
 func TestPrometheusScrapes(t *testing.T) {
 	t.Parallel()
-	program, err := exec.LookPath("prometheus")
-	if err != nil {
-		t.Skip("prometheus is not installed: build/ensure promtool")
-	}
 	r := start(t, Options{})
 	route := r.route(backend(t, "blue"), backend(t, "green"), 2500)
 	route.Metrics = freeAddr(t)
@@ -33,7 +26,7 @@ func TestPrometheusScrapes(t *testing.T) {
 	r.eventually("counted", func() bool {
 		return r.counters(release.Blue).Requests+r.counters(release.Green).Requests == 20
 	})
-	addr := runPrometheus(t, program, route.Metrics)
+	addr := promtest.Start(t, route.Metrics, 200*time.Millisecond)
 	for query, want := range map[string]string{
 		`sum(shipper_router_requests_total{service="orders",outcome="success"})`:                         "20",
 		`sum(shipper_router_request_duration_seconds_count)`:                                             "20",
@@ -48,36 +41,11 @@ func TestPrometheusScrapes(t *testing.T) {
 	}
 }
 
-// runPrometheus scrapes target every 200 ms until the test ends.
-func runPrometheus(t *testing.T, program, target string) (addr string) {
-	t.Helper()
-	dir := t.TempDir()
-	config := filepath.Join(dir, "prometheus.yml")
-	text := fmt.Sprintf("scrape_configs: [{job_name: router, scrape_interval: 200ms, scrape_timeout: 200ms, static_configs: [{targets: [%q]}]}]\n", target)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	addr = freeAddr(t)
-	cmd := exec.Command(program, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"),
-		"--web.listen-address="+addr, "--log.level=error")
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if cmd.Process.Signal(syscall.SIGTERM) != nil {
-			cmd.Process.Kill()
-		}
-		_ = cmd.Wait() // it has done its part
-	})
-	return addr
-}
-
 // promQuery is the value of a query with one result; empty: none yet.
 func promQuery(ctx context.Context, addr, query string) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/api/v1/query?query="+url.QueryEscape(query), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, addr+"/api/v1/query?query="+url.QueryEscape(query), nil)
 	if err != nil {
 		return ""
 	}

@@ -3,48 +3,15 @@ package prometheus
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-shipper/shipper/lab/promtest"
 	"github.com/go-shipper/shipper/rollout/analysis/fetch"
 )
-
-// server starts Debian's Prometheus, which scrapes target.
-func server(t *testing.T, target string) string {
-	t.Helper()
-	exe, err := exec.LookPath("prometheus")
-	if err != nil {
-		t.Skip("prometheus is not installed: build/ensure promtool")
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
-	dir := t.TempDir()
-	config := filepath.Join(dir, "prometheus.yml")
-	text := fmt.Sprintf("global: {scrape_interval: 100ms}\nscrape_configs: [{job_name: test, static_configs: [{targets: [%q]}]}]\n", target)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(exe, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // it was killed
-	})
-	return "http://" + address
-}
 
 func source(t *testing.T, server, query string) *Source {
 	t.Helper()
@@ -61,16 +28,20 @@ func TestRealServer(t *testing.T) {
 		fmt.Fprint(w, "requests{slot=\"blue\"} 7\nrequests{slot=\"green\"} 3\n")
 	}))
 	defer metrics.Close()
-	address := server(t, strings.TrimPrefix(metrics.URL, "http://"))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	address := promtest.Start(t, strings.TrimPrefix(metrics.URL, "http://"), 100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
 	sum := source(t, address, "sum(requests)")
 	for { // until it is up and has scraped
 		v, err := sum.Measure(ctx)
 		if err == nil && v.Number == 10 {
 			break
 		}
-		if ctx.Err() != nil {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
 			t.Fatalf("%v, %v", v, err)
 		}
 	}
