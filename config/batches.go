@@ -18,6 +18,12 @@ const (
 	UnreachableQuorum = "quorum"
 )
 
+// Secrets of a release that the fleet goes back to.
+const (
+	SecretsRelease = "release" // those it was deployed with
+	SecretsCurrent = "current" // as they are now
+)
+
 // What a release that turned out bad means before it is committed.
 const (
 	OnFailureRollback = "rollback"

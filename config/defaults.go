@@ -147,7 +147,8 @@ func (e *EvidenceTest) setDefaults() {
 func (l *LatencyLimit) setDefaults() { l.Percentile = defaultPercentile }
 
 func (r *Rollback) setDefaults() {
-	r.Auto, r.OnFailure, r.Scope, r.Lease, r.Ramp = true, OnFailureRollback, defaultScope, defaultLease, defaultRamp
+	r.Auto, r.OnFailure, r.Secrets = true, OnFailureRollback, SecretsRelease
+	r.Scope, r.Lease, r.Ramp = defaultScope, defaultLease, defaultRamp
 }
 
 func (r *Retention) setDefaults() { r.Releases = defaultReleases }

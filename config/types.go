@@ -314,6 +314,8 @@ type Rollback struct {
 	Auto      bool   `yaml:"auto"` // false: onFailure pause
 	OnFailure string `yaml:"onFailure" enum:"rollback|freeze|pause"`
 
+	Secrets string `yaml:"secrets" enum:"release|current"` // that a release runs with which the fleet goes back to
+
 	Irreversible bool `yaml:"irreversible"` // there is no way back behind this release
 
 	Scope string        `yaml:"scope" enum:"fleet|batch|host"`

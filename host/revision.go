@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -101,6 +102,36 @@ func (s *service) kept(id release.Digest) (release.Revision, error) {
 	return r, nil
 }
 
+// keptWith is a kept revision with the secrets that came along in place of its
+// own, as far as it has them. Where they differ that is another revision, which
+// is kept as well: what runs is always what its record says.
+func (s *service) keptWith(p rpc.Start) (release.Revision, error) {
+	r, err := s.kept(p.Kept)
+	if err != nil || len(p.Secrets) == 0 {
+		return r, err
+	}
+	fresh := maps.Clone(r.Fingerprints)
+	for name := range fresh {
+		if print, ok := p.Revision.Fingerprints[name]; ok {
+			fresh[name] = print
+		}
+	}
+	if maps.Equal(fresh, r.Fingerprints) {
+		return r, nil
+	}
+	secrets, err := s.sealed(r)
+	if err != nil {
+		return r, err
+	}
+	for name := range secrets {
+		if value, ok := p.Secrets[name]; ok {
+			secrets[name] = value
+		}
+	}
+	r.Fingerprints = fresh
+	return r, s.keep(r, secrets)
+}
+
 // words are what templates know, for one slot.
 type words struct {
 	Listen, Slot, Version, DataDir, LogDir, ConfigDir string
@@ -153,6 +184,11 @@ func (s *service) secrets(r release.Revision) (map[string]string, error) {
 	if !slices.ContainsFunc(r.Files, secretive) {
 		return nil, nil
 	}
+	return s.sealed(r)
+}
+
+// sealed opens the secrets that a revision is kept with.
+func (s *service) sealed(r release.Revision) (map[string]string, error) {
 	sealed, err := readBounded(filepath.Join(s.revisionDir(r.ID()), secretsName), maxDocument)
 	if err != nil {
 		return nil, fmt.Errorf("read secrets: %w", err)

@@ -56,7 +56,7 @@ func (s *service) mayStart(f rpc.Fenced) error {
 
 func (s *service) wanted(ctx context.Context, p rpc.Start) (release.Revision, error) {
 	if p.Kept != "" {
-		return s.kept(p.Kept)
+		return s.keptWith(p)
 	}
 	if err := s.checkRevision(p.Revision); err != nil {
 		return p.Revision, err
@@ -89,7 +89,7 @@ func (s *service) launch(ctx context.Context, p rpc.Start, rev release.Revision,
 	var again bool
 	err := s.do(ctx, func() error {
 		reply.First = s.st.Stable == ""
-		reply.Slot = s.st.Stable.Other()
+		reply.Slot, reply.Revision = s.st.Stable.Other(), rev.ID()
 		reply.Port = slotPort(p.Ports, reply.Slot)
 		rec = s.st.Slots[reply.Slot]
 		again = s.st.Run.ID == p.Run && s.st.Run.running() // asked again

@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-shipper/shipper/host/router"
 	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/host/scm"
 	"github.com/go-shipper/shipper/release"
 )
 
@@ -28,6 +29,11 @@ func (s *service) status(ctx context.Context) (rpc.ServiceStatus, error) {
 			return v, err
 		}
 		st.Live = instance(live)
+		if slot != v.Stable && live.State == scm.Running { // a way back by a flip
+			if rev, err := s.kept(st.Revision); err == nil {
+				st.Fingerprints = rev.Fingerprints
+			}
+		}
 		v.Slots[slot] = st
 	}
 	if managed {

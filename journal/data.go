@@ -163,6 +163,7 @@ type Undone struct {
 	Why     string          `json:"why"`
 	Release release.Release `json:"release"` // what the host runs now; zero: nothing
 	Millis  int64           `json:"millis,omitempty"`
+	Autopsy string          `json:"autopsy,omitempty"` // folder on the host of what is kept of the release that failed
 }
 
 // Progress is a moving bar: of a build, a push, a pause.

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -67,7 +68,7 @@ func (d *driver) start(ctx context.Context, h *host) error {
 	d.mu.Lock()
 	d.slots[h.Name] = got
 	d.mu.Unlock()
-	revision := req.Kept
+	revision := cmp.Or(got.Revision, req.Kept)
 	if revision == "" {
 		revision = req.Revision.ID()
 	}
@@ -181,6 +182,6 @@ func (d *driver) undo(ctx context.Context, h *host, cmd rollout.Command) error {
 	if err != nil {
 		return fmt.Errorf("undo: %w", err)
 	}
-	d.story.tell(journal.TypeUndone, h.Name, journal.Undone{By: "controller", Why: cmd.Why, Release: got.Release, Millis: got.Millis})
+	d.story.tell(journal.TypeUndone, h.Name, journal.Undone{By: "controller", Why: cmd.Why, Release: got.Release, Millis: got.Millis, Autopsy: got.Autopsy})
 	return nil
 }

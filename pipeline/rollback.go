@@ -43,7 +43,7 @@ func (p *Pipeline) Rollback(ctx context.Context, req RollbackRequest) (Result, e
 	}
 	return p.underRun(ctx, touched, s, "rollback", res, func(l *lease) (Result, error) {
 		_ = p.hooksAt(ctx, s, "beforeRollback", "rollback", res, nil) // a rescue goes on whatever they say
-		return p.goBack(ctx, touched, l, s, d, m, res)
+		return p.goBack(ctx, touched, l, s, d, m, hosts, res)
 	})
 }
 
@@ -69,7 +69,7 @@ func (p *Pipeline) answering(ctx context.Context, f fleet, m *missing) ([]HostSt
 }
 
 // goBack ends the run that is left over and flips the hosts that have to move.
-func (p *Pipeline) goBack(ctx context.Context, f fleet, l *lease, s *story, d rollout.Decision, m *missing, res Result) (Result, error) {
+func (p *Pipeline) goBack(ctx context.Context, f fleet, l *lease, s *story, d rollout.Decision, m *missing, hosts []HostStatus, res Result) (Result, error) {
 	moving := f.where(func(h *host) bool { return d.Moves[h.Name].Move != rollout.End })
 	ending := f.where(func(h *host) bool { return d.Moves[h.Name].Move == rollout.End })
 	if err := ending.each(ctx, func(ctx context.Context, h *host) error { return h.end(ctx, s, d.Why) }); err != nil {
@@ -79,11 +79,12 @@ func (p *Pipeline) goBack(ctx context.Context, f fleet, l *lease, s *story, d ro
 	if len(moving) == 0 {
 		return res, leftBehind(res.Behind, "rolled back")
 	}
+	fresh := p.freshSecrets(s)
 	start := func(h *host) (rpc.Start, error) {
 		m := d.Moves[h.Name]
-		return p.startKept(m.Revision, m.Release), nil
+		return fresh.into(p.startKept(m.Revision, m.Release)), nil
 	}
-	cold := moving.where(func(h *host) bool { return d.Moves[h.Name].Move == rollout.StartCold })
+	cold := moving.where(func(h *host) bool { return d.Moves[h.Name].Move == rollout.StartCold || fresh.differ(hosts, h.Name) })
 	flip := p.flip(moving, cold)
 	flip.Spare = m.spare(len(m.without(p.fleet())))
 	engine, err := rollout.New(flip)

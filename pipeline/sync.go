@@ -28,7 +28,7 @@ func (p *Pipeline) Sync(ctx context.Context, req DeployRequest) (Result, error) 
 	if err := mayCatchUp(hosts, now); err != nil {
 		return res, stopped(ctx, err)
 	}
-	c := &catchUp{p: p, s: s, now: now, hosts: map[string]HostStatus{}, m: p.missing()}
+	c := &catchUp{p: p, s: s, now: now, hosts: map[string]HostStatus{}, m: p.missing(), fresh: p.freshSecrets(s)}
 	for _, h := range hosts {
 		c.hosts[h.Host] = h
 		if h.Err != nil {
@@ -76,6 +76,7 @@ type catchUp struct {
 	m      *missing
 	d      *deployment // of hosts that do not keep the revision; nil: all do
 	bundle *packaging.Bundle
+	fresh  fresh
 }
 
 func (c *catchUp) close() {
@@ -180,7 +181,7 @@ func (c *catchUp) run(ctx context.Context, late fleet, l *lease, res Result) (Re
 
 func (c *catchUp) start(h *host) (rpc.Start, error) {
 	if kept, ok := c.kept(h); ok {
-		return c.p.startKept(kept, c.now.Stable), nil
+		return c.fresh.into(c.p.startKept(kept, c.now.Stable)), nil
 	}
 	if c.d == nil {
 		return rpc.Start{}, errors.New("the host does not keep the release any more")

@@ -178,8 +178,10 @@ type Start struct {
 	Ports    Ports             `json:"ports"`
 	Traffic  TrafficConfig     `json:"traffic"`
 	Timeout  time.Duration     `json:"timeout"`
-	// Kept starts a revision that the host still has (rollback): only
-	// Revision.Service and ID are used then.
+	// Kept starts a revision that the host still has (rollback): of Revision
+	// only Service and, where Secrets came along, Fingerprints are used then.
+	// Those secrets take the place of the kept ones of the same names, which
+	// makes another revision of it if they differ.
 	Kept release.Digest `json:"kept,omitempty"`
 	// Hold is for slot.replace: how long requests wait at most, from the stop
 	// of stable until the new slot has their traffic.
@@ -211,6 +213,8 @@ type Started struct {
 	Port    int          `json:"port"`
 	Already bool         `json:"already,omitempty"` // it ran there already
 	First   bool         `json:"first,omitempty"`   // the host has no stable slot
+	// Revision is what runs there.
+	Revision release.Digest `json:"revision,omitempty"`
 }
 
 // Check is one smoke check of the slot that the run started; it runs on the
@@ -314,7 +318,8 @@ type Undo struct {
 type Undone struct {
 	Release release.Release `json:"release"`
 	Slot    release.Slot    `json:"slot,omitempty"`
-	Millis  int64           `json:"millis"` // until the route was back
+	Millis  int64           `json:"millis"`            // until the route was back
+	Autopsy string          `json:"autopsy,omitempty"` // folder of what is kept of the release that failed
 }
 
 // Park leaves the new slot running at weight 0 and frees the lock.
@@ -349,6 +354,8 @@ type Logs struct {
 	Slot    release.Slot `json:"slot,omitempty"` // empty: the stable one
 	Lines   int          `json:"lines,omitempty"`
 	Offset  int64        `json:"offset,omitempty"`
+	Failed  bool         `json:"failed,omitempty"` // what is kept of a release that failed, instead
+	Run     string       `json:"run,omitempty"`    // in this run; empty: the latest
 }
 
 // LogsReply is a piece of a log.
@@ -451,6 +458,8 @@ type SlotStatus struct {
 	Revision release.Digest  `json:"revision"`
 	Port     int             `json:"port"`
 	Live     InstanceState   `json:"live"`
+	// Fingerprints of the secrets that an idle slot runs with.
+	Fingerprints map[string]string `json:"fingerprints,omitempty"`
 }
 
 // RunStatus is how the latest run stands on this host.
