@@ -87,7 +87,11 @@ func (s *service) commit(ctx context.Context, p rpc.Commit) (rpc.Committed, erro
 		if err != nil || done {
 			return err
 		}
-		return s.mend(ctx)
+		err = s.mend(ctx)
+		if p.Rejected {
+			s.dissect(ctx, p.Run, reply.Slot.Other(), "the fleet went back from it")
+		}
+		return err
 	})
 	if err != nil { // as in starts
 		return rpc.Committed{}, err

@@ -240,6 +240,9 @@ func (g *Guard) logs(ctx context.Context, p rpc.Logs) (rpc.LogsReply, error) {
 	if err != nil {
 		return rpc.LogsReply{}, err
 	}
+	if p.Failed {
+		return s.readAutopsy(p)
+	}
 	slot := p.Slot
 	err = s.do(ctx, func() error {
 		if slot == "" {

@@ -58,6 +58,9 @@ func (s *service) sweep(keep int, dry bool) (rpc.PruneReply, error) {
 	var wanted map[release.Digest]bool
 	var revisions map[string]bool
 	s.tell(func() { wanted, revisions = s.wantedReleases(keep) })
+	for _, a := range s.keptAutopsies() {
+		wanted[a.Release.Digest], revisions[a.Revision.Short()] = true, true
+	}
 	installed, err := s.g.store.Releases(s.name)
 	if err != nil {
 		return reply, err

@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/go-shipper/shipper/host/rpc"
@@ -94,6 +95,12 @@ func (s *service) goBack(ctx context.Context, e ending, told func(rpc.Undone)) e
 		return err
 	}
 	port := slotPort(ports, slot)
+	run := "rollback-" + began.UTC().Format("20060102T150405")
+	s.tell(func() {
+		if s.st.Run != nil {
+			run = s.st.Run.ID
+		}
+	})
 	if err := s.exchange(ctx, func() error { return s.warmUp(ctx, target, slot, port) }); err != nil {
 		return err
 	}
@@ -107,14 +114,11 @@ func (s *service) goBack(ctx context.Context, e ending, told func(rpc.Undone)) e
 		return err
 	}
 	err = s.mend(ctx)
-	u := rpc.Undone{Release: target.Release, Slot: slot, Millis: s.g.now().Sub(began).Milliseconds()}
+	s.dissect(ctx, run, slot.Other(), e.why)
+	u := rpc.Undone{Release: target.Release, Slot: slot, Millis: s.g.now().Sub(began).Milliseconds(), Autopsy: filepath.Join(s.autopsies(), run)}
 	told(u)
 	s.tell(func() {
-		run := "rollback-" + began.UTC().Format("20060102T150405")
-		if s.st.Run != nil {
-			run = s.st.Run.ID
-		}
-		s.record(run, journal.TypeUndone, journal.Undone{By: e.by, Why: e.why, Release: u.Release, Millis: u.Millis})
+		s.record(run, journal.TypeUndone, journal.Undone{By: e.by, Why: e.why, Release: u.Release, Millis: u.Millis, Autopsy: u.Autopsy})
 	})
 	return err
 }

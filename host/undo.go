@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/go-shipper/shipper/host/rpc"
@@ -112,6 +113,9 @@ func (s *service) revert(ctx context.Context, e ending, told func(rpc.Undone)) e
 	routed := s.backToStable(ctx)
 	var stop bool
 	u := rpc.Undone{Millis: s.g.now().Sub(began).Milliseconds()}
+	if e.deservesOne() && run.Slot != "" {
+		u.Autopsy = filepath.Join(s.autopsies(), run.ID)
+	}
 	recorded := s.do(ctx, func() error {
 		u.Release, u.Slot = s.stable().Release, s.st.Stable
 		stop = run.Slot != s.st.Stable && !(run.Warm && s.g.now().Before(s.st.Warm))
@@ -120,6 +124,10 @@ func (s *service) revert(ctx context.Context, e ending, told func(rpc.Undone)) e
 		}
 		return s.change(func(st *state) { st.end(e, s.g.now(), u.Millis) })
 	})
+	if e.deservesOne() && run.Slot != "" {
+		s.dissect(ctx, run.ID, run.Slot, e.why)
+		defer func() { s.dissect(context.WithoutCancel(ctx), run.ID, run.Slot, e.why) }() // with its last words
+	}
 	if recorded == nil && routed == nil {
 		s.tellUndone(run.ID, e, u)
 		told(u)
@@ -147,7 +155,7 @@ func (s *service) tellUndone(run string, e ending, u rpc.Undone) {
 		return
 	}
 	s.tell(func() {
-		s.record(run, journal.TypeUndone, journal.Undone{By: e.by, Why: e.why, Release: u.Release, Millis: u.Millis})
+		s.record(run, journal.TypeUndone, journal.Undone{By: e.by, Why: e.why, Release: u.Release, Millis: u.Millis, Autopsy: u.Autopsy})
 	})
 }
 

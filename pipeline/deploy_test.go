@@ -75,6 +75,25 @@ func TestBadReleaseGoesBack(t *testing.T) {
 	b.stable("1.0.0")
 }
 
+// The result says where to look, and there is something to look at.
+func TestLogsOfAFailedRun(t *testing.T) {
+	b := newBed(t)
+	res, err := b.deploy(t.Context(), "1.0.0", nil)
+	b.want(res, err, rollout.Promoted, 0)
+	res, err = b.deploy(t.Context(), "1.1.0", map[string]string{"ORDERS_UNHEALTHY": "true"})
+	b.want(res, err, rollout.RolledBack, problem.RolledBack)
+	for _, run := range []string{"", res.Run} {
+		var text strings.Builder
+		err = b.pipeline().Logs(t.Context(), &text, LogsRequest{Failed: true, Run: run, Lines: 20})
+		if err != nil || !strings.Contains(text.String(), "1.1.0") || !strings.Contains(text.String(), "smoke check") {
+			t.Errorf("logs of run %q: %v\n%s", run, err, text.String())
+		}
+	}
+	if !strings.Contains(b.story(), "autopsy") {
+		t.Errorf("the journal does not say where\n%s", b.story())
+	}
+}
+
 func TestFirstDeployThatFails(t *testing.T) {
 	b := newBed(t)
 	res, err := b.deploy(t.Context(), "1.0.0", map[string]string{"ORDERS_UNHEALTHY": "true"})

@@ -54,7 +54,7 @@ func (d *driver) ended(end rollout.Command) *problem.Error {
 	cause := d.problem()
 	switch end.State {
 	case rollout.RolledBack:
-		return problem.New(problem.RolledBack, hintOf(cause, "`shipper logs` and `shipper history` tell more; stable serves all traffic"), "rolled back: %s", end.Why)
+		return problem.New(problem.RolledBack, hintOf(cause, "`shipper logs --run "+d.run+"` shows what it said last, `shipper history` tells more; stable serves all traffic"), "rolled back: %s", end.Why)
 	case rollout.Aborted:
 		return problem.New(problem.Aborted, "", "aborted: %s", end.Why)
 	case rollout.Paused:

@@ -53,7 +53,7 @@ func (p *Pipeline) Watch(ctx context.Context) (Result, error) {
 	if err != nil {
 		return back, err
 	}
-	return back, problem.New(problem.RolledBack, "`shipper logs` and `shipper history` tell more; the previous release serves all traffic", "rolled back: %s", why)
+	return back, problem.New(problem.RolledBack, "`shipper logs --failed` shows what it said last, `shipper history` tells more; the previous release serves all traffic", "rolled back: %s", why)
 }
 
 // stillWarm is how long the old slot stays on the host that stops it first.

@@ -320,6 +320,9 @@ func undone(d journal.Undone) said {
 	if d.By != "" && d.By != "controller" {
 		text += ", by the " + clean(d.By)
 	}
+	if d.Autopsy != "" {
+		text += "; what failed is kept in " + clean(d.Autopsy)
+	}
 	return said{"back", text, warn}
 }
 

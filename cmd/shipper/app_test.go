@@ -74,7 +74,7 @@ func (s *scripted) Ask(_ context.Context, kind string) (pipeline.Result, error) 
 func (s *scripted) Resume(_ context.Context, kind string) (pipeline.Result, error) {
 	return s.resume(kind)
 }
-func (s *scripted) Logs(_ context.Context, w io.Writer, _ string, _ int, _ bool) error {
+func (s *scripted) Logs(_ context.Context, w io.Writer, _ pipeline.LogsRequest) error {
 	_, err := io.WriteString(w, s.logs)
 	return err
 }

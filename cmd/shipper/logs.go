@@ -18,6 +18,8 @@ func (p *program) logsCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "host", Usage: "of this `NAME` only"},
 			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Usage: "the last `N` lines", Value: 100},
+			&cli.StringFlag{Name: "run", Usage: "what a release said last that failed in this `RUN`"},
+			&cli.BoolFlag{Name: "failed", Usage: "the same, of the latest that failed"},
 			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on until interrupted"},
 		},
 		Action: p.simple("logs", p.logs),
@@ -28,7 +30,13 @@ func (p *program) logs(c *cli.Context, run verbs) (pipeline.Result, error) {
 	if c.Int("lines") < 0 {
 		return pipeline.Result{}, problem.New(problem.Usage, "0 or more; `--follow` tells what comes", "logs: %d lines are not possible", c.Int("lines"))
 	}
-	return pipeline.Result{}, run.Logs(c.Context, p.asked(), c.String("host"), c.Int("lines"), c.Bool("follow"))
+	req := pipeline.LogsRequest{
+		Host: c.String("host"), Lines: c.Int("lines"), Follow: c.Bool("follow"), Failed: c.Bool("failed") || c.String("run") != "", Run: c.String("run"),
+	}
+	if req.Failed && req.Follow {
+		return pipeline.Result{}, problem.New(problem.Usage, "leave out --follow", "logs: what failed writes nothing any more")
+	}
+	return pipeline.Result{}, run.Logs(c.Context, p.asked(), req)
 }
 
 // asked is where text goes that was asked for: stdout, or records of its

@@ -34,7 +34,7 @@ type verbs interface {
 	LockStatus(ctx context.Context) ([]pipeline.HostStatus, error)
 	LockAcquire(ctx context.Context, message string) error
 	LockRelease(ctx context.Context) error
-	Logs(ctx context.Context, w io.Writer, host string, lines int, follow bool) error
+	Logs(ctx context.Context, w io.Writer, req pipeline.LogsRequest) error
 	Prune(ctx context.Context, dryRun bool) (map[string]rpc.PruneReply, error)
 	Remove(ctx context.Context) error
 	Doctor(ctx context.Context, need int64, found func(pipeline.Examined)) error
