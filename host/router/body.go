@@ -53,8 +53,11 @@ func (b *body) Close() error { return nil }
 // again is the GetBody of a transport: the body from the start.
 func (b *body) again() (io.ReadCloser, error) { return b, b.rewind() }
 
-// rewind makes the next Read start over.
+// rewind makes the next Read start over. No body is always at its start.
 func (b *body) rewind() error {
+	if b == nil {
+		return nil
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.lost || b.broken {
@@ -69,6 +72,9 @@ func (b *body) rewind() error {
 
 // end keeps a transport that is late from reading on after the handler.
 func (b *body) end() {
+	if b == nil {
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ended = true

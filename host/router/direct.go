@@ -3,115 +3,84 @@ package router
 import (
 	"bufio"
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"math"
 	"net/http"
-	"net/http/httptrace"
-	"net/textproto"
+	"net/http/httputil"
 	"sync"
 	"syscall"
 	"time"
 )
 
-const requestBuffer = 4 << 10 // bytes; of a request without a body
-
-var (
-	errHeaderTooLong = fmt.Errorf("the instance's answer has more than %d bytes of headers", maxHeader)
-	errUnasked       = errors.New("the instance changed the protocol without being asked")
-)
-
-// direct asks an instance on the goroutine that serves the client. The
-// transports of net/http have two goroutines for each connection, and waking
-// them is a fourth of what a small request costs. What has a body, an upgrade
-// or an expectation wants to be written and read at once, and is left to one.
+// direct forwards plain requests on the goroutine that serves the client: it
+// writes them by hand and waits for the answer itself. The transports of
+// net/http have two goroutines for each connection, and ReverseProxy copies
+// every request before it is sent; together they cost more than the rest.
+// What has a body, an upgrade or an expectation wants to be written and read
+// at once, and is left to them.
 type direct struct {
-	conns *conns
-	other *http.Transport
+	conns   *conns
+	buffers *bufferPool
+	rest    *httputil.ReverseProxy // for what is not plain
+	moment  time.Duration          // see line.begin
 
 	mu       sync.Mutex
 	idle     []*line // the one that was used last is at the end
 	sweeping bool
 }
 
-// RoundTrip implements http.RoundTripper. As with a Transport a request may be
-// sent again where a kept connection ended before any answer to it, and once
-// more than there where a new one was reset: an instance that stops does that
-// to whoever it has not accepted yet. One that took the request and gave up
-// ends the connection in order, and has had its chance.
-func (d *direct) RoundTrip(r *http.Request) (*http.Response, error) {
+func newDirect(addr string, to *conns, e *env) *direct {
+	return &direct{conns: to, buffers: e.buffers, rest: newProxy(addr, newPool(to), e), moment: firstMoment}
+}
+
+// ServeHTTP implements http.Handler.
+func (d *direct) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !isPlain(r) {
-		return d.other.RoundTrip(r)
+		d.rest.ServeHTTP(w, r)
+		return
 	}
-	for reset := false; ; {
-		l := d.take()
+	l, res, err := d.ask(w, r)
+	if err != nil {
+		d.rest.ErrorHandler(w, r, err)
+		return
+	}
+	whole := false // an answer that is cut panics
+	defer func() { d.end(l, whole && !res.Close) }()
+	pass(w, res, d.buffers)
+	whole = true
+}
+
+// ask gets the answer's head, and the line on which its body comes. As with a
+// Transport a request may be sent again where a kept connection ended before
+// any answer to it, and once more than there where a new one was reset: an
+// instance that stops does that to whoever it has not accepted yet. One that
+// took the request and gave up ends the connection in order, and has had its
+// chance.
+func (d *direct) ask(w http.ResponseWriter, r *http.Request) (*line, *http.Response, error) {
+	ctx := r.Context()
+	for reset := false; ctx.Err() == nil; {
+		l := d.take(ctx)
 		used := l != nil
 		if !used {
 			var err error
-			if l, err = d.dial(r.Context()); err != nil {
-				return nil, err
+			if l, err = d.dial(ctx); err != nil {
+				return nil, nil, err
 			}
 		}
-		res, err := d.ask(l, r)
+		res, err := l.ask(w, r)
 		if err == nil {
-			return res, nil
+			return l, res, nil
 		}
-		l.Close()
-		switch {
-		case r.Context().Err() != nil:
-			return nil, context.Cause(r.Context())
-		case l.heard || isTimeout(err) || !used && (reset || !isReset(err)):
-			return nil, err
+		d.end(l, false)
+		gaveUp := !used && (reset || !isReset(err))
+		if ctx.Err() == nil && (l.heard || isTimeout(err) || gaveUp) {
+			return nil, nil, err
 		}
 		reset = reset || !used
 	}
-}
-
-// isPlain requests have no body, may be sent twice, and end with their answer.
-func isPlain(r *http.Request) bool {
-	switch r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions:
-	default:
-		return false
-	}
-	bodyless := (r.Body == nil || r.Body == http.NoBody) && r.ContentLength == 0 && len(r.TransferEncoding) == 0 && len(r.Trailer) == 0
-	return bodyless && !r.Close && r.Header["Upgrade"] == nil && r.Header["Expect"] == nil
-}
-
-// ask writes the request and reads the answer's head; the answer's body gives
-// the line back.
-func (d *direct) ask(l *line, r *http.Request) (*http.Response, error) {
-	stop := context.AfterFunc(r.Context(), func() { l.Close() })
-	if err := l.SetDeadline(time.Now().Add(headerTimeout)); err != nil {
-		return nil, err
-	}
-	l.heard, l.left = false, maxHeader+bufferSize
-	if err := r.Write(l.out); err != nil {
-		return nil, err
-	}
-	if err := l.out.Flush(); err != nil {
-		return nil, err
-	}
-	res, err := l.head(r)
-	if err != nil {
-		return nil, err
-	}
-	if err := l.SetDeadline(time.Time{}); err != nil {
-		return nil, err
-	}
-	l.left = math.MaxInt64
-	body := &answerBody{ReadCloser: res.Body, line: l, pool: d, stop: stop, kept: !res.Close}
-	if res.Body == http.NoBody {
-		body.end(true)
-		return res, nil
-	}
-	res.Body = body
-	return res, nil
+	return nil, nil, context.Cause(ctx)
 }
 
 // take gives the line that was used last and is silent still; nil without one.
-func (d *direct) take() *line {
+func (d *direct) take(ctx context.Context) *line {
 	for {
 		d.mu.Lock()
 		if len(d.idle) == 0 {
@@ -123,7 +92,7 @@ func (d *direct) take() *line {
 		d.idle[last] = nil
 		d.idle = d.idle[:last]
 		d.mu.Unlock()
-		if l.silent() {
+		if l.silent() && l.begin(ctx, d.moment) == nil {
 			return l
 		}
 		l.Close()
@@ -136,14 +105,28 @@ func (d *direct) dial(ctx context.Context) (*line, error) {
 		return nil, err
 	}
 	l := &line{conn: c.(*conn)}
-	l.in, l.out = bufio.NewReaderSize(l, bufferSize), bufio.NewWriterSize(l, requestBuffer)
+	l.in = bufio.NewReaderSize(l, bufferSize)
 	if tcp, ok := l.stream.(syscall.Conn); ok {
 		if l.raw, err = tcp.SyscallConn(); err != nil {
 			c.Close()
 			return nil, &connectError{err}
 		}
 	}
+	if err := l.begin(ctx, d.moment); err != nil {
+		c.Close()
+		return nil, &connectError{err}
+	}
 	return l, nil
+}
+
+// end keeps a line whose answer was read to the end, if its instance takes
+// another request.
+func (d *direct) end(l *line, kept bool) {
+	if l.unwatch() && kept && l.in.Buffered() == 0 {
+		d.put(l)
+		return
+	}
+	l.Close()
 }
 
 func (d *direct) put(l *line) {
@@ -179,98 +162,11 @@ func (d *direct) sweep() {
 
 // CloseIdleConnections does what a Transport's does.
 func (d *direct) CloseIdleConnections() {
-	d.other.CloseIdleConnections()
+	d.rest.Transport.(*http.Transport).CloseIdleConnections()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, l := range d.idle {
 		l.Close()
 	}
 	d.idle = nil
-}
-
-// line is a connection to an instance that one request has at a time.
-type line struct {
-	*conn
-	in    *bufio.Reader
-	out   *bufio.Writer
-	raw   syscall.RawConn // nil: it cannot be looked at
-	left  int64           // bytes that may still be read
-	heard bool            // something of the answer has come
-	since time.Time       // when it was used last
-}
-
-// Read keeps the answer's head within its bound.
-func (l *line) Read(p []byte) (int, error) {
-	if l.left <= 0 {
-		return 0, errHeaderTooLong
-	}
-	n, err := l.conn.Read(p[:min(int64(len(p)), l.left)])
-	l.left -= int64(n)
-	l.heard = l.heard || n > 0
-	return n, err
-}
-
-// silent reports whether nothing has come since the last answer: it would be
-// taken for the next one.
-func (l *line) silent() bool {
-	return l.in.Buffered() == 0 && (l.raw == nil || !pending(l.raw))
-}
-
-// head reads up to the answer itself; interim ones are told on the way.
-func (l *line) head(r *http.Request) (*http.Response, error) {
-	for {
-		res, err := http.ReadResponse(l.in, r)
-		switch {
-		case err != nil:
-			return nil, err
-		case res.StatusCode < 100: // nobody could pass it on
-			return nil, fmt.Errorf("the instance answers with the status %q", res.Status)
-		case res.StatusCode == http.StatusSwitchingProtocols:
-			return nil, errUnasked
-		case res.StatusCode >= 200:
-			return res, nil
-		}
-		if t := httptrace.ContextClientTrace(r.Context()); t != nil && t.Got1xxResponse != nil {
-			if err := t.Got1xxResponse(res.StatusCode, textproto.MIMEHeader(res.Header)); err != nil {
-				return nil, err
-			}
-		}
-	}
-}
-
-// answerBody gives its line back when it was read to the end.
-type answerBody struct {
-	io.ReadCloser
-	line *line
-	pool *direct
-	stop func() bool // of what the client's going does
-	kept bool        // the instance takes another request
-	done bool
-}
-
-// Read implements io.Reader.
-func (b *answerBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil {
-		b.end(err == io.EOF)
-	}
-	return n, err
-}
-
-// Close implements io.Closer. What was not read is not waited for.
-func (b *answerBody) Close() error {
-	b.end(false)
-	return nil
-}
-
-func (b *answerBody) end(whole bool) {
-	if b.done {
-		return
-	}
-	b.done = true
-	if b.stop() && whole && b.kept && b.line.in.Buffered() == 0 {
-		b.pool.put(b.line)
-		return
-	}
-	b.line.Close()
 }

@@ -12,7 +12,7 @@ import (
 // forward sends one request, for which the instance was claimed, and passes
 // the answer on. An error means that nothing was written to w yet. However it
 // ends, by a panic of an aborted answer too, it is counted and released.
-func forward(w http.ResponseWriter, r *http.Request, x *exchange, via *httputil.ReverseProxy) error {
+func forward(w http.ResponseWriter, r *http.Request, x *exchange, via http.Handler) error {
 	in := x.in
 	rec := &recorder{ResponseWriter: w, in: in, x: x, start: in.now()}
 	rec.websocket = strings.EqualFold(r.Header.Get("Upgrade"), "websocket")

@@ -30,9 +30,9 @@ type instance struct {
 	counters *counters
 	now      func() time.Time
 	h2c      bool                   // what it speaks
-	proxy    *httputil.ReverseProxy // over kept connections
+	kept     http.Handler           // over kept connections
 	once     *httputil.ReverseProxy // over a connection for one request
-	pool     pool                   // of kept connections
+	pool     interface{ CloseIdleConnections() }
 	conns    *conns
 	before   <-chan struct{} // closes when the one before in this slot is drained; or nil
 
@@ -57,20 +57,17 @@ func newInstance(slot release.Slot, addr string, h2c bool, c *counters, e *env) 
 		conns: newConns(addr, e),
 		idle:  make(chan struct{}), drained: make(chan struct{}),
 	}
-	kept, once := newPool(in.conns), newPool(in.conns)
+	once := newPool(in.conns)
 	once.DisableKeepAlives = true
-	in.pool = &direct{conns: in.conns, other: kept}
+	in.once = newProxy(addr, once, e)
 	if h2c {
-		in.pool = speaker{h2: newH2C(in.conns), h1: kept}
+		both := speaker{h2: newH2C(in.conns), h1: newPool(in.conns)}
+		in.kept, in.pool = newProxy(addr, both, e), both
+		return in
 	}
-	in.proxy, in.once = newProxy(addr, in.pool, e), newProxy(addr, once, e)
+	d := newDirect(addr, in.conns, e)
+	in.kept, in.pool = d, d
 	return in
-}
-
-// pool is connections to an instance.
-type pool interface {
-	http.RoundTripper
-	CloseIdleConnections()
 }
 
 // newPool keeps connections to one instance. Answers are not unpacked.

@@ -32,11 +32,10 @@ func syncDir(dir string) error {
 // A socket of Go's is never waited for by the call itself.
 func pending(c syscall.RawConn) bool {
 	waits := false
-	err := c.Read(func(fd uintptr) bool {
+	err := c.Control(func(fd uintptr) {
 		var one [1]byte
 		_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK)
 		waits = err != syscall.EAGAIN
-		return true
 	})
 	return waits || err != nil
 }

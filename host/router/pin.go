@@ -92,13 +92,13 @@ func (s *service) claimPinned(conn *clientConn, c client) *exchange {
 // via gives the connections by which a request gets to its instance. In HTTP/2
 // the requests of several people may share one connection of a client: one of
 // theirs that logs on gets one for itself alone.
-func (s *service) via(c *clientConn, r *http.Request, x *exchange) *httputil.ReverseProxy {
+func (s *service) via(c *clientConn, r *http.Request, x *exchange) http.Handler {
 	one := c.pins.get(s)
 	switch {
 	case one != nil && one.in == x.in:
 		return one.proxy
 	case one == nil && !logsOn(r.Header):
-		return x.in.proxy
+		return x.in.kept
 	case r.ProtoMajor != 1:
 		return x.in.once
 	}

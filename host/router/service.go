@@ -126,12 +126,13 @@ func (s *service) serve(w http.ResponseWriter, r *http.Request, v *visit) {
 // prepare makes the body one that can be sent again, and lets an instance
 // answer while the client still sends.
 func prepare(w http.ResponseWriter, r *http.Request) *body {
-	b := &body{client: r.Body}
-	if r.ContentLength != 0 {
-		r.Body = b
-		// Only HTTP/1 knows it; what cannot do it does not need it.
-		_ = http.NewResponseController(w).EnableFullDuplex()
+	if r.ContentLength == 0 {
+		return nil
 	}
+	b := &body{client: r.Body}
+	r.Body = b
+	// Only HTTP/1 knows it; what cannot do it does not need it.
+	_ = http.NewResponseController(w).EnableFullDuplex()
 	return b
 }
 
