@@ -15,6 +15,7 @@ import (
 func forward(w http.ResponseWriter, r *http.Request, x *exchange, via http.Handler) error {
 	in := x.in
 	rec := &recorder{ResponseWriter: w, in: in, x: x, start: in.now()}
+	rec.old = !r.ProtoAtLeast(1, 1)
 	rec.websocket = strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
 	aborted := true
 	defer func() {

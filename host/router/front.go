@@ -83,6 +83,10 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if f.leaving.Load() && r.Header.Get("Upgrade") == "" {
 		w.Header().Set("Connection", "close")
 	}
+	if !visible(r.RequestURI) { // of HTTP/2; to an instance it would end earlier
+		refuse(w, http.StatusBadRequest, "a target with spaces")
+		return
+	}
 	s := f.routes.Load().find(r.Host, r.URL.Path)
 	if s == nil {
 		refuse(w, http.StatusNotFound, "no service answers to this name and path")

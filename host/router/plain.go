@@ -7,6 +7,8 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+
+	"github.com/go-shipper/shipper/host/router/strict"
 )
 
 // isPlain requests have no body, may be sent twice, end with their answer, and
@@ -98,7 +100,7 @@ func travels(name string, gone []string) bool {
 	case forwardedFor, forwardedHost, forwardedProto:
 		return true // the router's own, whatever the client lists
 	}
-	return !isHop(name) && !slices.Contains(gone, name)
+	return !isHop(name) && !slices.Contains(gone, name) && strict.IsToken(name)
 }
 
 // isHop reports a header that belongs to one connection.

@@ -21,15 +21,16 @@ type recorder struct {
 	bytes     int64
 	broken    bool  // the client does not take it any more
 	websocket bool  // asked to become one
+	old       bool  // the client speaks HTTP/1.0
 	tunnel    bool  // switched protocols, and counted then
 	err       error // why there is no answer
 }
 
-// WriteHeader notes the status; interim answers (1xx) are not the answer.
-// A 100 is left to the server, which sends it as soon as the body is asked for:
-// the instance's own would come a second time.
+// WriteHeader notes the status; interim answers (1xx) are not the answer, and
+// to HTTP/1.0 they are unknown. A 100 is left to the server, which sends it as
+// soon as the body is asked for: the instance's own would come a second time.
 func (r *recorder) WriteHeader(status int) {
-	if status == http.StatusContinue {
+	if status == http.StatusContinue || status < 200 && r.old {
 		return
 	}
 	if r.status == 0 && status >= 200 {

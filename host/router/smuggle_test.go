@@ -223,3 +223,27 @@ func TestHopHeadersEndAtTheRouter(t *testing.T) {
 		}
 	}
 }
+
+// In HTTP/2 a target may hold spaces. To an instance that speaks HTTP/1.1 it
+// would be over at the first of them.
+func TestATargetWithSpacesIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWitness(t)
+	r := start(t, Options{})
+	r.put(r.route(w.addr, "", 0))
+	for _, method := range []string{http.MethodGet, http.MethodDelete} {
+		req, err := http.NewRequestWithContext(r.ctx, method, r.url("/x"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.URL.RawQuery = "a HTTP/1.1"
+		res, err := h2c(t).Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if seen := w.take(); res.StatusCode != http.StatusBadRequest || seen != "" {
+			t.Errorf("%s: %s, the instance saw %q", method, res.Status, seen)
+		}
+	}
+}

@@ -175,6 +175,16 @@ func plausible(host []byte) bool {
 	return !bytes.ContainsAny(host, " \t/\\@?#,;<>\"'{}|^`")
 }
 
+// IsToken reports whether a header's name is one.
+func IsToken(name string) bool {
+	for i := range len(name) {
+		if !tokenByte[name[i]] {
+			return false
+		}
+	}
+	return name != ""
+}
+
 func token(name []byte) bool {
 	for _, c := range name {
 		if !tokenByte[c] {
