@@ -76,6 +76,9 @@ func (c *checker) onlyTCP(t Traffic) {
 			c.problem("traffic."+n.key, "remove it, or mode: http", "`traffic.%s` needs HTTP, and the mode is tcp", n.key)
 		}
 	}
+	if c.t.Rollout.Hold > 0 {
+		c.problem("rollout.hold", "remove it, or write hold: 0s: connections are closed for a moment", "`rollout.hold` needs HTTP, and the mode is tcp")
+	}
 }
 
 func (c *checker) certificate(at string, cert Certificate) {

@@ -245,6 +245,9 @@ func (t *Target) completeRollout() {
 	if _, written := t.at.places["rollout.keepWarm"]; t.Traffic.Router == "none" && !written {
 		r.KeepWarm = 0 // an old worker that goes on working is no way back
 	}
+	if _, written := t.at.places["rollout.hold"]; t.Traffic.Mode == "tcp" && !written {
+		r.Hold = 0 // what is not read is not held
+	}
 }
 
 func defaultSteps() []Step {

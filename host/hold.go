@@ -28,6 +28,9 @@ func (s *service) hold(ctx context.Context, p rpc.Hold) (rpc.Traffic, error) {
 			if err := s.holds(p.Fenced); err != nil {
 				return err
 			}
+			if p.For > 0 && s.public().Mode == rpc.ModeTCP {
+				return rpc.Errorf(rpc.CodeFailed, "connections are closed until there is an instance; hold requests with mode: http", "hold: the service's mode is %s", rpc.ModeTCP)
+			}
 			s.held = holding{p.Run, s.g.now().Add(p.For), p.Limit}
 			return nil
 		})

@@ -2,10 +2,12 @@ package host
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/release"
 )
 
 func (r *run) hold(d time.Duration) {
@@ -64,5 +66,37 @@ func TestHoldEndsWithItsSession(t *testing.T) {
 	r.release(runFailed)
 	if got := m.holds(); got != 0 {
 		t.Errorf("held for %v after the session", got)
+	}
+}
+
+// What is not read cannot wait: a hold is refused, and a way back that would
+// hold requests closes connections instead.
+func TestConnectionsAreNotHeld(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	r := m.acquire("r1", "deploy")
+	p := r.startParams(r.push("1.0.0"))
+	p.Traffic.Mode, p.Hold = rpc.ModeTCP, time.Minute
+	if _, err := m.c.Start(context.Background(), p); err != nil {
+		t.Fatal(err)
+	}
+	_, err := m.c.Hold(context.Background(), rpc.Hold{Fenced: r.f, For: time.Second})
+	m.code(err, rpc.CodeFailed)
+	var e *rpc.Error
+	if !errors.As(err, &e) || e.Hint == "" {
+		t.Errorf("%v has no hint", err)
+	}
+	r.hold(0)
+	r.weight(release.Full)
+	r.commit(0)
+	r.release("Promoted")
+	r = m.acquire("r2", "deploy")
+	p = r.startParams(r.push("1.1.0"))
+	p.Traffic.Mode, p.Hold = rpc.ModeTCP, time.Minute
+	if _, err := m.c.Replace(context.Background(), p); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := m.proxy.Get(context.Background(), app); err != nil || v.Hold != 0 || v.Mode != rpc.ModeTCP {
+		t.Errorf("%+v, %v", v.Route, err)
 	}
 }

@@ -22,13 +22,18 @@ const embedded = "embedded"
 // waits for one that hangs would hold the service for ever.
 const routerPatience = 10 * time.Second
 
+// public is how clients reach the service now; on the owner.
+func (s *service) public() rpc.TrafficConfig {
+	if s.st.Stable == "" && s.st.Run.started() {
+		return s.st.Run.Traffic
+	}
+	return s.st.Traffic
+}
+
 // route is what the router should do now; on the owner. Until the commit the
 // public address is the committed one: configuration goes back as well.
 func (s *service) route() (router.Route, bool) {
-	config, run := s.st.Traffic, s.st.Run
-	if s.st.Stable == "" && run.started() {
-		config = run.Traffic
-	}
+	config, run := s.public(), s.st.Run
 	if config.Router != embedded {
 		return router.Route{}, false
 	}
@@ -36,10 +41,12 @@ func (s *service) route() (router.Route, bool) {
 		Service: s.name, Listen: config.Listen, Slots: map[release.Slot]string{}, Stable: s.st.Stable,
 		DrainTimeout: config.DrainTimeout, Boot: config.Boot, TunnelGrace: config.TunnelGrace, Public: config.Public, Watch: config.Watch,
 	}
-	if r.Hold = s.holdLeft(); r.Hold > 0 {
-		r.HoldLimit = s.held.limit
+	if config.Mode != rpc.ModeTCP {
+		if r.Hold = s.holdLeft(); r.Hold > 0 {
+			r.HoldLimit = s.held.limit
+		}
+		r.Hold = max(r.Hold, s.gapLeft())
 	}
-	r.Hold = max(r.Hold, s.gapLeft())
 	if s.inPlace() {
 		r.Stable = run.Slot
 	}

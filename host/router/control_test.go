@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/release"
 )
 
@@ -40,13 +42,17 @@ func TestInvalidRoutesAreRefused(t *testing.T) {
 		"long lease":       func(r *Route) { r.Lease = 25 * time.Hour },
 		"drain timeout":    func(r *Route) { r.DrainTimeout = -1 },
 		"boot":             func(r *Route) { r.Boot = "perhaps" },
+		"a hint":           func(r *Route) { r.Mode, r.Hold = rpc.ModeTCP, time.Second },
 	} {
 		route := r.route("127.0.0.1:7001", "127.0.0.1:7002", 500)
 		change(&route)
 		_, err := r.Put(r.ctx, route, 0)
 		known := errors.Is(err, ErrInvalid)
-		if what == "name" { // never gets as far as a route
+		switch what {
+		case "name": // never gets as far as a route
 			known = err != nil
+		case "a hint":
+			known = known && problem.HintOf(err) != ""
 		}
 		if !known {
 			t.Errorf("%s: %v, want ErrInvalid", what, err)

@@ -139,6 +139,7 @@ func TestWhatNoRouteMayAskFor(t *testing.T) {
 		"unknown speech":     func(r *Route) { r.Speak = "h3" },
 		"tcp with host":      func(r *Route) { r.Mode, r.Hosts = rpc.ModeTCP, []string{"a"} },
 		"tcp with cookie":    func(r *Route) { r.Mode, r.Sticky.Cookie = rpc.ModeTCP, "a" },
+		"tcp with a hold":    func(r *Route) { r.Mode, r.Hold = rpc.ModeTCP, time.Second },
 		"tcp over h2c":       func(r *Route) { r.Mode, r.Speak = rpc.ModeTCP, rpc.SpeakH2C },
 		"tls without any":    func(r *Route) { r.TLS = &rpc.TLS{} },
 		"cert without key":   func(r *Route) { r.TLS = &rpc.TLS{Certificates: []rpc.Certificate{{Cert: "a"}}} },

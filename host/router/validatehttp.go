@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/problem"
 )
 
 // Bounds of lists in a route.
@@ -67,6 +68,8 @@ func (r Route) checkMode() error {
 		return fmt.Errorf("mode %s knows no headers and cookies", rpc.ModeTCP)
 	case r.Speak == rpc.SpeakH2C || len(r.TrustedProxies) > 0:
 		return fmt.Errorf("mode %s passes on what it gets: no speak, no trusted proxies", rpc.ModeTCP)
+	case r.Hold > 0:
+		return problem.New(problem.Failed, "leave hold out: until there is an instance, connections are closed", "mode %s holds no connection", rpc.ModeTCP)
 	}
 	return nil
 }
