@@ -185,7 +185,7 @@ func (s *service) carry() carried {
 	t := s.table.Load()
 	c := carried{
 		Route: t.route, Generation: t.generation, Epoch: s.epoch,
-		Remaining: t.deadline.Sub(s.env.Now()), Counters: s.totals(), Ready: s.isReady(),
+		Remaining: t.remaining(s.env.Now()), Counters: s.totals(), Ready: s.isReady(),
 		Slots: map[release.Slot]condition{},
 	}
 	c.Route.Hold = max(0, min(c.Route.Hold, t.holdUntil.Sub(s.env.Now())))

@@ -68,6 +68,7 @@ type Router struct {
 	elder      *elder          // the router before this one; nil: none
 	successor  *link           // to the router after this one; nil: none
 	started    atomic.Bool     // all that was there before is there
+	hidden     bool            // the control file could not be written; only Run's goroutine asks
 	left       chan struct{}   // closed once there is a successor
 	ctx        context.Context // of Run: ends probes
 	control    *controller
@@ -176,7 +177,8 @@ func (r *Router) restore(routes []Route) {
 }
 
 // keepBound takes public addresses that could not be had at the start, or
-// were lost, as soon as they are free, until the router ends. It reports
+// were lost, as soon as they are free, and writes the control file as soon as
+// there is room for it, until the router ends. It reports
 // whether another router took over.
 func (r *Router) keepBound() (followed bool) {
 	tick := time.NewTicker(bindInterval)
@@ -189,6 +191,9 @@ func (r *Router) keepBound() (followed bool) {
 			return false
 		case <-tick.C:
 			r.bindMissing()
+			if r.hidden {
+				r.announce()
+			}
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 type table struct {
 	route      Route
 	generation uint64
-	deadline   time.Time // of the weight, by the monotonic clock
+	deadline   time.Time // of the weight
 	holdUntil  time.Time
 	replaced   chan struct{} // closed when another table took its place
 	instances  map[release.Slot]*instance
@@ -28,7 +28,14 @@ type table struct {
 
 // expired reports whether the weight's lease ran out. Nobody has to notice:
 // every request asks.
-func (t *table) expired(now time.Time) bool { return t.route.Lease > 0 && !now.Before(t.deadline) }
+func (t *table) expired(now time.Time) bool { return t.route.Lease > 0 && t.remaining(now) <= 0 }
+
+// remaining is what is left of the lease by that of the two clocks which says
+// less: the monotonic one stands still while some hosts sleep, and the other
+// one may be set back.
+func (t *table) remaining(now time.Time) time.Duration {
+	return min(t.deadline.Sub(now), t.deadline.Round(0).Sub(now.Round(0)))
+}
 
 // service answers the public requests of one route.
 type service struct {

@@ -179,8 +179,8 @@ func TestAStateThatCannotBeWrittenChangesNothing(t *testing.T) {
 	}
 }
 
-// A full disk keeps nothing from falling back to stable, nor a weight from
-// being set: neither is written.
+// A disk that takes nothing keeps nobody from falling back to stable, nor a
+// weight from being set: neither is written.
 func TestALeaseEndsWithoutADisk(t *testing.T) {
 	t.Parallel()
 	c := newClock()
@@ -209,8 +209,8 @@ func TestALeaseEndsWithoutADisk(t *testing.T) {
 	}
 }
 
-// The system's clock, set forward or back, moves a deadline only if it was
-// kept as wall time: a time without the monotonic reading is.
+// The system's clock, set back, moves a deadline only if it was kept as wall
+// time alone: a time without the monotonic reading is.
 func TestALeaseIsTimedByTheMonotonicClock(t *testing.T) {
 	t.Parallel()
 	s := newService(name, "epoch", New(Options{Dir: t.TempDir()}).env)

@@ -59,7 +59,18 @@ func (r *Router) startAnew() error {
 	r.restore(routes)
 	r.bindMissing()
 	r.started.Store(true)
-	return r.control.publish()
+	r.announce()
+	return nil
+}
+
+// announce makes the router one that can be found. On a full disk it serves
+// all the same: clients need no file.
+func (r *Router) announce() {
+	err := r.control.publish()
+	if err != nil && !r.hidden {
+		r.env.Log.Error("the control channel cannot be found", "err", err)
+	}
+	r.hidden = err != nil
 }
 
 // succeed takes everything over from the router that serves.

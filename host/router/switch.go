@@ -86,7 +86,7 @@ func (s *service) view() View {
 		v.Weight = 0
 		v.Generation++
 	case v.Weight > 0:
-		v.Remaining = t.deadline.Sub(now)
+		v.Remaining = t.remaining(now)
 	}
 	if t.held(now) {
 		v.Held, v.Waiting = t.holdUntil.Sub(now), s.pause.waiting.Load()
