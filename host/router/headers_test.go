@@ -155,3 +155,18 @@ func differ(a, b http.Header) (lost, more string) {
 	}
 	return lost, more
 }
+
+// Who speaks HTTP/1.0 would take an interim answer for the answer.
+func TestHTTP10GetsNoInterimAnswer(t *testing.T) {
+	t.Parallel()
+	r := behind(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusEarlyHints)
+		fmt.Fprint(w, "yes")
+	})
+	for _, method := range []string{http.MethodGet, http.MethodDelete} {
+		res := r.raw(method + " / HTTP/1.0\r\nHost: a\r\n\r\n")
+		if text, err := io.ReadAll(res.Body); res.StatusCode != http.StatusOK || string(text) != "yes" {
+			t.Errorf("%s: %s %q, %v", method, res.Status, text, err)
+		}
+	}
+}
