@@ -25,6 +25,7 @@ type control struct {
 	Address  string `json:"address"`
 	Token    string `json:"token"`
 	PID      int    `json:"pid"`
+	Callers  bool   `json:"callers"` // a caller may say who it is
 }
 
 const (
@@ -44,7 +45,7 @@ func (g *Guard) serve(ctx context.Context) error {
 	}
 	unhook := context.AfterFunc(ctx, func() { l.Close() })
 	defer unhook()
-	c := control{Protocol: rpc.Protocol, Address: l.Addr().String(), Token: rand.Text() + rand.Text(), PID: os.Getpid()}
+	c := control{Protocol: rpc.Protocol, Address: l.Addr().String(), Token: rand.Text() + rand.Text(), PID: os.Getpid(), Callers: true}
 	b, err := json.Marshal(c)
 	if err != nil {
 		return err
@@ -69,11 +70,12 @@ func (g *Guard) serve(ctx context.Context) error {
 		g.busy.Go(func() {
 			defer func() { <-slots }()
 			defer conn.Close()
-			if err := admit(conn, c.Token); err != nil {
+			caller, err := admit(conn, c.Token)
+			if err != nil {
 				g.log().Warn("connection refused", "error", err)
 				return
 			}
-			if err := rpc.Serve(ctx, conn, handlers); err != nil && ctx.Err() == nil {
+			if err := rpc.Serve(context.WithValue(ctx, callerKey{}, caller), conn, handlers); err != nil && ctx.Err() == nil {
 				g.log().Info("connection ended", "error", err)
 			}
 		})
@@ -90,22 +92,36 @@ func proof(token, role string, nonces []byte) []byte {
 	return m.Sum(nil)
 }
 
+// Roles of those who prove that they know the token. One with a name says,
+// after the guard's proof, who it is.
+const (
+	roleCaller = "caller"
+	roleNamed  = "named caller"
+	roleGuard  = "guard"
+)
+
 // admit is the guard's end: nonces cross, then the caller proves first.
-func admit(conn net.Conn, token string) error {
+func admit(conn net.Conn, token string) (caller Caller, err error) {
 	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
-		return err
+		return caller, err
 	}
 	both, err := exchange(conn, false)
 	if err != nil {
-		return err
+		return caller, err
 	}
-	if err := expect(conn, proof(token, "caller", both)); err != nil {
-		return err
+	role, err := expect(conn, token, both, roleCaller, roleNamed)
+	if err != nil {
+		return caller, err
 	}
-	if _, err := conn.Write(proof(token, "guard", both)); err != nil {
-		return err
+	if _, err := conn.Write(proof(token, roleGuard, both)); err != nil {
+		return caller, err
 	}
-	return conn.SetDeadline(time.Time{})
+	if role == roleNamed {
+		if caller, err = readCaller(conn); err != nil {
+			return caller, err
+		}
+	}
+	return caller, conn.SetDeadline(time.Time{})
 }
 
 // exchange sends a nonce and reads the other's; the caller's comes first in the result.
@@ -126,25 +142,37 @@ func exchange(conn net.Conn, caller bool) ([]byte, error) {
 	return append(theirs, mine...), nil
 }
 
-func expect(conn net.Conn, want []byte) error {
-	got := make([]byte, len(want))
+// expect reads a proof and tells which role it is of.
+func expect(conn net.Conn, token string, nonces []byte, roles ...string) (string, error) {
+	got := make([]byte, sha256.Size)
 	if _, err := io.ReadFull(conn, got); err != nil {
-		return err
+		return "", err
 	}
-	if !hmac.Equal(got, want) {
-		return errors.New("the other end does not know the token")
+	for _, role := range roles {
+		if hmac.Equal(got, proof(token, role, nonces)) {
+			return role, nil
+		}
 	}
-	return nil
+	return "", errors.New("the other end does not know the token")
 }
 
 // DialGuard connects to the guard of this host. The caller must be allowed to
 // read the guard's folder. rpc.Dial takes the connection from there.
 func DialGuard(ctx context.Context, layout Layout) (net.Conn, error) {
-	return DialGuardOver(ctx, layout, dialTCP)
+	return dialGuard(ctx, layout, dialTCP, nil)
+}
+
+// DialGuardAs is DialGuard for a program that says who it is.
+func DialGuardAs(ctx context.Context, layout Layout, me Caller) (net.Conn, error) {
+	return dialGuard(ctx, layout, dialTCP, &me)
 }
 
 // DialGuardOver is DialGuard on a network of its own.
 func DialGuardOver(ctx context.Context, layout Layout, dial Dial) (net.Conn, error) {
+	return dialGuard(ctx, layout, dial, nil)
+}
+
+func dialGuard(ctx context.Context, layout Layout, dial Dial, me *Caller) (net.Conn, error) {
 	b, err := readBounded(controlPath(layout), 64<<10)
 	if err != nil {
 		return nil, fmt.Errorf("find the guard: %w", err)
@@ -157,14 +185,17 @@ func DialGuardOver(ctx context.Context, layout Layout, dial Dial) (net.Conn, err
 	if err != nil {
 		return nil, fmt.Errorf("connect to the guard: %w", err)
 	}
-	if err := greet(ctx, conn, c.Token); err != nil {
+	if !c.Callers { // an older guard
+		me = nil
+	}
+	if err := greet(ctx, conn, c.Token, me); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("connect to the guard: %w", err)
 	}
 	return conn, nil
 }
 
-func greet(ctx context.Context, conn net.Conn, token string) error {
+func greet(ctx context.Context, conn net.Conn, token string, me *Caller) error {
 	deadline := time.Now().Add(handshakeTimeout)
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
@@ -176,11 +207,20 @@ func greet(ctx context.Context, conn net.Conn, token string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := conn.Write(proof(token, "caller", both)); err != nil {
+	role := roleCaller
+	if me != nil {
+		role = roleNamed
+	}
+	if _, err := conn.Write(proof(token, role, both)); err != nil {
 		return err
 	}
-	if err := expect(conn, proof(token, "guard", both)); err != nil {
+	if _, err := expect(conn, token, both, roleGuard); err != nil {
 		return err
+	}
+	if me != nil {
+		if err := me.write(conn); err != nil {
+			return err
+		}
 	}
 	return conn.SetDeadline(time.Time{})
 }

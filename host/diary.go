@@ -2,6 +2,7 @@ package host
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,8 @@ type diary struct {
 	mu   sync.Mutex
 	run  string        // the one told last: runs come one after the other
 	file *journal.File // nil: none yet
+	who  Caller        // who told last, and of which run
+	of   string
 }
 
 func newDiary(dir string) *diary { return &diary{dir: dir} }
@@ -45,6 +48,15 @@ func (d *diary) path(run string) string { return filepath.Join(d.dir, run+".json
 // append adds the records that the run's journal does not have, flushed.
 func (d *diary) append(run string, records []journal.Record) error {
 	return d.to(run, func(f *journal.File) error { return f.Add(records...) })
+}
+
+// acts books who tells of a run, and says whether that is news.
+func (d *diary) acts(run string, who Caller) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	news := d.of != run || d.who != who
+	d.of, d.who = run, who
+	return news
 }
 
 // to lets add write to the journal of a run.
@@ -196,6 +208,8 @@ func (d *diary) makeRoom() error {
 // record adds what the guard itself did to a run's journal. A journal that
 // cannot be written must not keep a host from going back to stable.
 func (s *service) record(run, kind string, data any) {
+	raw, _ := json.Marshal(data) // our own plain structs
+	s.announce(journal.Record{Run: run, Type: kind, Data: raw})
 	err := s.diary.to(run, func(f *journal.File) error { return f.Tell(run, kind, s.g.hostname, s.g.now(), data) })
 	if err != nil {
 		s.log.Warn("journal", "error", err)

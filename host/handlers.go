@@ -121,6 +121,7 @@ func (g *Guard) acquire(ctx context.Context, p rpc.Acquire) (rpc.Session, error)
 	if err != nil {
 		return rpc.Session{}, err
 	}
+	p.Account, p.Client = callerOf(ctx).Account, callerOf(ctx).Address
 	for {
 		var view rpc.Session
 		var wait *task
@@ -216,7 +217,7 @@ func (g *Guard) install(ctx context.Context, p rpc.Install) error {
 	})
 }
 
-func (g *Guard) append(_ context.Context, p rpc.Append) error {
+func (g *Guard) append(ctx context.Context, p rpc.Append) error {
 	s, err := g.service(p.Service)
 	if err != nil {
 		return err
@@ -224,7 +225,14 @@ func (g *Guard) append(_ context.Context, p rpc.Append) error {
 	if err := checkRun(p.Run); err != nil {
 		return err
 	}
-	return s.diary.append(p.Run, p.Records)
+	if err := s.diary.append(p.Run, p.Records); err != nil {
+		return err
+	}
+	s.announce(p.Records...)
+	if who := callerOf(ctx); who.Account != "" && s.diary.acts(p.Run, who) {
+		s.record(p.Run, journal.TypeSession, journal.Note{Text: "acts on this host as " + who.String()})
+	}
+	return nil
 }
 
 func (g *Guard) read(_ context.Context, p rpc.Read) ([]journal.Record, error) {

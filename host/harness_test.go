@@ -30,6 +30,7 @@ type machine struct {
 	guard *Guard
 	stop  func()
 	c     *rpc.Client
+	event func(Event)
 }
 
 const app = "orders"
@@ -57,6 +58,7 @@ func (m *machine) up() {
 		Layout: m.layout, SCM: m.scm, Router: m.proxy, Executable: m.exe, Clock: m.clock,
 		Machine: func() (string, error) { return m.id, nil },
 		Boot:    func() (string, error) { return m.boot, nil },
+		Event:   m.event,
 		Log:     slog.New(slog.NewTextHandler(m.t.Output(), nil)),
 	})
 	if err != nil {

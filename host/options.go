@@ -58,6 +58,7 @@ type Options struct {
 	// Write stands between the guard and each write of a state file, which it
 	// may refuse before or after; default: it just writes.
 	Write func(path string, write func() error) error
+	Event func(Event)  // to the host's event log; nil: it has none
 	Log   *slog.Logger // default: slog.Default()
 }
 

@@ -195,7 +195,7 @@ func TestStrangersDoNotGetIn(t *testing.T) {
 	for name, say := range map[string]func(net.Conn){
 		"nothing":     func(c net.Conn) { c.Close() },
 		"noise":       func(c net.Conn) { c.Write(make([]byte, 64)) },
-		"wrong token": func(c net.Conn) { greet(context.Background(), c, "guess") },
+		"wrong token": func(c net.Conn) { greet(context.Background(), c, "guess", nil) },
 	} {
 		conn, err := net.Dial("tcp", c.Address)
 		if err != nil {

@@ -103,6 +103,7 @@ func (s *service) open(p rpc.Acquire) error {
 	s.ses = &sessionRecord{Session: rpc.Session{
 		Service: s.name, Environment: p.Environment, Run: p.Run, Verb: p.Verb, Fence: s.st.Fence,
 		Owner: p.Owner, Address: p.Address, Since: now, Message: p.Message, Manual: p.Manual,
+		Account: p.Account, Client: p.Client,
 	}}
 	if err := s.extend(p.TTL); err != nil {
 		s.ses, s.deadline = nil, time.Time{}

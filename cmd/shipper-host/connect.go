@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/go-shipper/shipper/host"
@@ -25,7 +27,7 @@ const (
 // installed before if install says so; one that is installed, of whatever
 // version, is used as it is.
 func dial(ctx context.Context, c call, install bool) (net.Conn, error) {
-	conn, err := host.DialGuard(ctx, c.layout())
+	conn, err := host.DialGuardAs(ctx, c.layout(), caller())
 	if err == nil {
 		return conn, nil
 	}
@@ -38,7 +40,7 @@ func dial(ctx context.Context, c call, install bool) (net.Conn, error) {
 		return nil, err
 	}
 	for {
-		if conn, err = host.DialGuard(ctx, c.layout()); err == nil {
+		if conn, err = host.DialGuardAs(ctx, c.layout(), caller()); err == nil {
 			return conn, nil
 		}
 		select {
@@ -47,6 +49,13 @@ func dial(ctx context.Context, c call, install bool) (net.Conn, error) {
 			return nil, problem.Wrap(problem.Failed, err, "reach the guard", "look into "+guardLog(c.layout()))
 		}
 	}
+}
+
+// caller is who we are, and where our logon came from if that is known: sshd
+// tells its sessions, Windows Remote Management does not.
+func caller() host.Caller {
+	from, _, _ := strings.Cut(os.Getenv("SSH_CLIENT"), " ")
+	return host.Caller{Account: account(), Address: from}
 }
 
 // ask runs one call of a break-glass verb.

@@ -50,7 +50,7 @@ func runGuard(ctx context.Context, c call, log *slog.Logger, ready func()) error
 	defer done()
 	g, err := host.NewGuard(host.Options{
 		Layout: c.layout(), SCM: manager, Router: router.NewClient(c.layout().Router()),
-		Executable: exe, Args: rootArgs(c.root), Version: ownVersion(), Log: log,
+		Executable: exe, Args: rootArgs(c.root), Version: ownVersion(), Log: log, Event: openEvents(),
 	})
 	if err != nil {
 		return err

@@ -45,7 +45,7 @@ func printStatus(w io.Writer, st rpc.ServiceStatus) {
 		}
 	}
 	if s := st.Session; s != nil {
-		fmt.Fprintf(w, "  session  %s %s by %s since %s%s\n", s.Verb, s.Run, s.Owner, clock(s.Since), left(*s))
+		fmt.Fprintf(w, "  session  %s %s by %s%s since %s%s\n", s.Verb, s.Run, s.Owner, acting(*s), clock(s.Since), left(*s))
 	}
 	if r := st.Run; r != nil {
 		fmt.Fprintf(w, "  run      %s %s of %s: %s%s\n", r.Verb, r.ID, r.Release, r.State, because(r.Why))
@@ -65,6 +65,17 @@ func printStatus(w io.Writer, st rpc.ServiceStatus) {
 	for _, note := range st.Notes {
 		fmt.Fprintf(w, "  note     %s\n", note)
 	}
+}
+
+// acting is who that really is on this host.
+func acting(s rpc.Session) string {
+	switch {
+	case s.Account == "":
+		return ""
+	case s.Client == "":
+		return " (acts as " + s.Account + ")"
+	}
+	return " (acts as " + s.Account + " from " + s.Client + ")"
 }
 
 func live(s rpc.SlotStatus) string {

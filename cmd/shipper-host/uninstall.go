@@ -24,6 +24,11 @@ func uninstall(ctx context.Context, c call) error {
 	if err != nil {
 		return fmt.Errorf("uninstall: %w", err)
 	}
+	if c.root == "" {
+		if err := removeEvents(); err != nil {
+			return fmt.Errorf("remove the event source: %w", err)
+		}
+	}
 	if left != "" {
 		_, err = fmt.Fprintln(c.out, left)
 	}

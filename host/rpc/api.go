@@ -125,6 +125,10 @@ type Acquire struct {
 	TTL         time.Duration `json:"ttl"`
 	Message     string        `json:"message,omitempty"` // of `lock acquire -m`: no TTL, held until released
 	Manual      bool          `json:"manual,omitempty"`
+	// Account and Client are what the guard knows of the caller; they do not
+	// cross the wire.
+	Account string `json:"-"`
+	Client  string `json:"-"`
 }
 
 // Session is the record of who works on a service.
@@ -141,6 +145,8 @@ type Session struct {
 	Remaining   time.Duration `json:"remaining"` // of the lease, at the time of the reply
 	Message     string        `json:"message,omitempty"`
 	Manual      bool          `json:"manual,omitempty"`
+	Account     string        `json:"account,omitempty"` // that acts on the host; Owner and Address are claims
+	Client      string        `json:"client,omitempty"`  // where its logon came from, if the host can tell
 }
 
 // Renewed answers a renewal with what others asked meanwhile.
