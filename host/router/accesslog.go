@@ -41,7 +41,7 @@ type access struct {
 	bytes    int64
 	took     time.Duration
 	outcome  string
-	fallback bool // the canary could not be connected, and stable answered
+	fallback bool // the canary did not answer, and stable did
 }
 
 // accessLog writes lines when it comes to it; nobody waits for it.

@@ -65,7 +65,7 @@ type counters struct {
 	requests, status5xx, status4xx      atomic.Int64
 	connect, timeout, aborted, canceled atomic.Int64
 	inflight, bytes                     atomic.Int64
-	fallback                            atomic.Int64 // answered by stable after connect failed
+	fallback                            atomic.Int64 // answered by stable instead
 	diverted                            atomic.Int64 // to stable, while the slot was out of use
 	clients, clientErrors               atomic.Int64
 	units, unitErrors, unit4xx, share   atomic.Int64

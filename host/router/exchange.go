@@ -30,7 +30,7 @@ type exchange struct {
 	service *service
 	choice
 	client   uint64 // key of who asks
-	fallback bool   // stable is asked because the canary could not be connected
+	fallback bool   // stable is asked because the canary did not answer
 	ending   ending // of the instance that was asked last
 }
 

@@ -146,7 +146,7 @@ func (e *exposition) traffic(all []measured) {
 			func(_ measured, _ release.Slot, c rpc.SlotCounters) float64 { return float64(c.Bytes) }},
 		{"shipper_router_requests_in_flight", "gauge", "Requests and tunnels under way.",
 			func(_ measured, _ release.Slot, c rpc.SlotCounters) float64 { return float64(c.Inflight) }},
-		{"shipper_router_fallbacks_total", "counter", "Requests that stable answered because the canary could not be connected.",
+		{"shipper_router_fallbacks_total", "counter", "Requests that stable answered because the canary did not.",
 			func(_ measured, _ release.Slot, c rpc.SlotCounters) float64 { return float64(c.Fallback) }},
 		{"shipper_router_diverted_total", "counter", "Requests drawn for the slot that stable answered while it was out of use.",
 			func(_ measured, _ release.Slot, c rpc.SlotCounters) float64 { return float64(c.Diverted) }},

@@ -2,6 +2,7 @@ package router
 
 import (
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -45,6 +46,15 @@ func (r *recorder) outcome(req *http.Request, aborted bool) outcome {
 	default:
 		return failedAborted
 	}
+}
+
+// mayFallBack reports whether another instance may be asked after err: this one
+// never saw the request, or it ended the connection without an answer to one
+// that may be sent twice. A server that stops does so to whoever came a moment
+// before, also on a new connection.
+func mayFallBack(r *http.Request, err error) bool {
+	ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isReset(err)
+	return isConnect(err) || ended && isRepeatable(r)
 }
 
 func isConnect(err error) bool {

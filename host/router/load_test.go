@@ -7,13 +7,16 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/release"
 )
 
@@ -151,6 +154,59 @@ func TestNoRequestIsLostOverReleases(t *testing.T) {
 	}
 }
 
+// A server that stops ends also a new connection whose request it has just read.
+// Nobody knows what it did: what may be asked twice is asked of stable.
+func TestWhatACanaryLeavesUnanswered(t *testing.T) {
+	t.Parallel()
+	for what, end := range map[string]func(net.Conn){
+		"end":             func(net.Conn) {},
+		"reset":           func(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0) },
+		"interim and end": func(c net.Conn) { says(c, "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n") },
+	} {
+		r := start(t, Options{})
+		canary := scripted(t, func(c net.Conn, _ int) bool { end(c); return false })
+		r.put(r.route(backend(t, "blue"), canary, release.Full))
+		r.unanswered(what, http.MethodGet, http.StatusOK, rpc.SlotCounters{Requests: 1, Aborted: 1, Fallback: 1})
+		r.unanswered(what, http.MethodOptions, http.StatusOK, rpc.SlotCounters{Requests: 2, Aborted: 2, Fallback: 2})
+		r.unanswered(what, http.MethodPost, http.StatusBadGateway, rpc.SlotCounters{Requests: 3, Aborted: 3, Fallback: 2})
+		if n := r.counters(release.Blue); n.Requests != 2 || n.Errors() != 0 {
+			t.Errorf("%s: stable counted %+v", what, n)
+		}
+	}
+}
+
+// unanswered asks on a connection of its own, on which no client repeats.
+func (r *rig) unanswered(what, method string, status int, want rpc.SlotCounters) {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(r.ctx, method, r.url("/"), nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Close = true
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		r.t.Fatalf("%s, %s: %v", what, method, err)
+	}
+	res.Body.Close()
+	if res.StatusCode != status {
+		r.t.Errorf("%s, %s: %s, want %d", what, method, res.Status, status)
+	}
+	n := r.counters(release.Green)
+	if n.Requests != want.Requests || n.Aborted != want.Aborted || n.Errors() != want.Aborted || n.Fallback != want.Fallback {
+		r.t.Errorf("%s, %s: the canary counted %+v", what, method, n)
+	}
+}
+
+// Nobody gets the canary because stable gave up.
+func TestWhatStableLeavesUnanswered(t *testing.T) {
+	t.Parallel()
+	r := start(t, Options{Draw: func(n int) int { return n - 1 }}) // always the rest
+	r.put(r.route(scripted(t, func(net.Conn, int) bool { return false }), backend(t, "green"), 5000))
+	if code, text := r.get("/"); code != http.StatusBadGateway || strings.Contains(text, "green") {
+		t.Errorf("got %d %q", code, text)
+	}
+}
+
 func TestACanaryThatStopsLosesNoRequest(t *testing.T) {
 	t.Parallel()
 	r := start(t, Options{})
@@ -165,7 +221,7 @@ func TestACanaryThatStopsLosesNoRequest(t *testing.T) {
 	if n, failures := l.end(); len(failures) > 0 {
 		t.Errorf("%d of %d requests failed, the first: %v", len(failures), n, failures[0])
 	}
-	if c := r.counters(release.Green); c.Connect == 0 || c.Errors() != c.Connect {
+	if c := r.counters(release.Green); c.Connect == 0 || c.Errors() != c.Fallback || c.Errors() != c.Connect+c.Aborted {
 		t.Errorf("the canary counted %+v", c)
 	}
 	if c := r.counters(release.Blue); c.Errors() != 0 {

@@ -11,17 +11,23 @@ import (
 	"github.com/go-shipper/shipper/host/router/strict"
 )
 
-// isPlain requests have no body, may be sent twice, end with their answer, and
-// hold nothing that would have to be written in another way than it came.
+// isPlain requests are repeatable ones that hold nothing that would have to be
+// written in another way than it came.
 func isPlain(r *http.Request) bool {
+	return isRepeatable(r) && r.Header["Expect"] == nil &&
+		r.URL.Opaque == "" && visible(r.URL.RawQuery) && simpleHost(r.Host)
+}
+
+// isRepeatable requests have no body, may be sent twice, and end with their
+// answer.
+func isRepeatable(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 	default:
 		return false
 	}
 	bodyless := (r.Body == nil || r.Body == http.NoBody) && r.ContentLength == 0 && len(r.TransferEncoding) == 0 && len(r.Trailer) == 0
-	return bodyless && r.Header["Upgrade"] == nil && r.Header["Expect"] == nil &&
-		r.URL.Opaque == "" && visible(r.URL.RawQuery) && simpleHost(r.Host)
+	return bodyless && r.Header["Upgrade"] == nil
 }
 
 // visible: no space and no control character.

@@ -76,7 +76,7 @@ func newService(name, epoch string, e *env) *service {
 }
 
 // ServeHTTP is the data path: claim, forward, and fall back from a canary
-// that cannot be connected. The other way round a client would get the canary
+// that does not answer. The other way round a client would get the canary
 // beyond its weight.
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l := s.access.Load()
@@ -118,7 +118,7 @@ func (s *service) serve(w http.ResponseWriter, r *http.Request, v *visit) {
 	b := prepare(w, r)
 	defer b.end()
 	err := forward(w, r, x, s.via(conn, r, x))
-	if isConnect(err) && b.rewind() == nil {
+	if mayFallBack(r, err) && b.rewind() == nil {
 		if stable := s.claimStable(x.in); stable != nil {
 			s.tellFallback(x.in, err)
 			x.choice, x.fallback = choice{in: stable}, true
@@ -165,7 +165,7 @@ func (s *service) claim(c client) *exchange {
 	}
 }
 
-// claimStable takes stable for a request that failed to connect to failed.
+// claimStable takes stable for a request that failed did not answer.
 func (s *service) claimStable(failed *instance) *instance {
 	t := s.table.Load()
 	if t.stable == nil || t.stable == failed || !t.stable.claim() {
@@ -180,7 +180,7 @@ func (s *service) tellFallback(canary *instance, err error) {
 	n := canary.counters.fallback.Add(1)
 	now, last := s.env.Now().UnixNano(), canary.told.Load()
 	if now-last >= int64(fallbackSilence) && canary.told.CompareAndSwap(last, now) {
-		s.env.Log.Warn("the canary cannot be connected: stable answers", "service", s.name,
+		s.env.Log.Warn("the canary does not answer: stable does", "service", s.name,
 			"slot", canary.slot, "requests", n, "err", err)
 	}
 }

@@ -11,7 +11,7 @@ type SlotCounters struct {
 	Canceled  int64 `json:"canceled"` // by the client; no error
 	Inflight  int64 `json:"inflight"`
 	Bytes     int64 `json:"bytes"`
-	Fallback  int64 `json:"fallback,omitempty"` // of Connect, answered by stable instead
+	Fallback  int64 `json:"fallback,omitempty"` // of Connect and Aborted, answered by stable instead
 	Diverted  int64 `json:"diverted,omitempty"` // drawn while the slot was out of use, answered by stable; not in Requests
 	// GRPC counts answers with HTTP status 200 by their gRPC status, 0 to 16.
 	GRPC []int64 `json:"grpc,omitempty"`
