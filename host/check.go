@@ -33,6 +33,12 @@ func (s *service) check(ctx context.Context, p rpc.Check) (rpc.CheckReply, error
 	if err := s.do(ctx, look); err != nil {
 		return rpc.CheckReply{}, err
 	}
+	return s.repeat(ctx, slot, port, p, func() error { return s.do(ctx, look) })
+}
+
+// repeat probes until it was good often enough in a row, or the deadline;
+// still says in between whether it is worth while.
+func (s *service) repeat(ctx context.Context, slot release.Slot, port int, p rpc.Check, still func() error) (rpc.CheckReply, error) {
 	p = checkDefaults(p)
 	until := s.g.now().Add(p.Deadline)
 	for good := 0; ; {
@@ -50,7 +56,7 @@ func (s *service) check(ctx context.Context, p rpc.Check) (rpc.CheckReply, error
 		if err := s.g.sleep(ctx, p.Interval); err != nil {
 			return rpc.CheckReply{}, err
 		}
-		if err := s.do(ctx, look); err != nil {
+		if err := still(); err != nil {
 			return rpc.CheckReply{}, err
 		}
 	}

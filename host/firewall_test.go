@@ -77,6 +77,20 @@ func TestFirewallRule(t *testing.T) {
 	want("not any more", del)
 	m.withFirewall("run5", "1.4.0", "127.0.0.1:8100", true)
 	f.since()
+	if _, words := m.inspect(); words != "" {
+		t.Errorf("the rule is there: %s", words)
+	}
+	f.mu.Lock()
+	f.there = false // somebody removed it
+	f.mu.Unlock()
+	if _, words := m.inspect(); words != "firewall" {
+		t.Errorf("the rule is gone: %q", words)
+	}
+	m.withFirewall("run6", "1.5.0", "127.0.0.1:8100", true)
+	if _, words := m.inspect(); words != "" {
+		t.Errorf("the next deploy restores it: %s", words)
+	}
+	f.since()
 	r := m.acquire("x", "remove")
 	if err := m.c.Remove(context.Background(), rpc.Remove{Fenced: r.f}); err != nil {
 		t.Fatal(err)

@@ -46,6 +46,8 @@ func (g *Guard) handlers() *rpc.Handlers {
 	rpc.Handle(h, rpc.MethodCommit, to(g, func(p rpc.Commit) string { return p.Service }, (*service).commit))
 	rpc.Handle(h, rpc.MethodUndo, to(g, func(p rpc.Undo) string { return p.Service }, (*service).undo))
 	rpc.Handle(h, rpc.MethodRollback, to(g, func(p rpc.Rollback) string { return p.Service }, (*service).rollback))
+	rpc.Handle(h, rpc.MethodInspect, to(g, func(p rpc.Inspect) string { return p.Service }, (*service).inspect))
+	rpc.Handle(h, rpc.MethodRehearse, to(g, func(p rpc.Rehearse) string { return p.Service }, (*service).rehearse))
 	rpc.Handle(h, rpc.MethodPrune, to(g, func(p rpc.Prune) string { return p.Service }, (*service).prune))
 	rpc.Handle(h, rpc.MethodCounters, func(ctx context.Context, p rpc.ServiceRef) (rpc.Counters, error) {
 		s, err := g.service(p.Service)

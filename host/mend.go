@@ -129,8 +129,24 @@ func (s *service) converge(ctx context.Context) error {
 		errs = append(errs, s.rest(ctx, release.Green))
 		return errors.Join(errs...)
 	}
+	errs = append(errs, s.notWarm(ctx, idle))
 	errs = append(errs, s.settle(ctx, st, idle))
 	return errors.Join(errs...)
+}
+
+// notWarm forgets that a slot is kept warm which does not run: it was stopped,
+// or deleted, by others.
+func (s *service) notWarm(ctx context.Context, idle release.Slot) error {
+	status, err := s.g.opts.SCM.Status(ctx, idle.Service(s.name))
+	if err != nil || status.State == scm.Running || status.State == scm.StartPending {
+		return err
+	}
+	return s.do(ctx, func() error {
+		if s.st.Warm.IsZero() || s.inUse() {
+			return nil
+		}
+		return s.change(func(st *state) { st.Warm = time.Time{} })
+	})
 }
 
 // idleRuns reports whether the slot beside stable has a reason to run.

@@ -189,11 +189,11 @@ func (s *service) secrets(r release.Revision) (map[string]string, error) {
 
 // sealed opens the secrets that a revision is kept with.
 func (s *service) sealed(r release.Revision) (map[string]string, error) {
-	sealed, err := readBounded(filepath.Join(s.revisionDir(r.ID()), secretsName), maxDocument)
+	out, err := s.unseal(s.revisionDir(r.ID()))
 	if err != nil {
 		return nil, fmt.Errorf("read secrets: %w", err)
 	}
-	return s.box().OpenMap(sealed)
+	return out, nil
 }
 
 func (w words) byName() map[string]string {

@@ -127,7 +127,7 @@ func (s *service) goBack(ctx context.Context, e ending, told func(rpc.Undone)) e
 func (s *service) warmUp(ctx context.Context, target rpc.Retained, slot release.Slot, port int) error {
 	var rec slotRecord
 	s.tell(func() { rec = s.st.Slots[slot] })
-	if _, ok, err := s.alive(ctx, slot, port); err == nil && ok && rec.Revision == target.Revision {
+	if _, ok, err := s.alive(ctx, slot, port); err == nil && ok && rec.Revision == target.Revision && s.untouched(ctx, rec, slot) {
 		return nil
 	}
 	rev, err := s.kept(target.Revision)

@@ -118,7 +118,7 @@ func (s *service) open(p rpc.Acquire) error {
 func nextRun(last *runRecord, p rpc.Acquire, now time.Time) *runRecord {
 	takesOn := takesOn(p.Verb)
 	switch {
-	case p.Verb == "lock" || p.Verb == freezeVerb || p.Verb == "prune" || p.Verb == "remove":
+	case p.Verb == "lock" || p.Verb == freezeVerb || p.Verb == "prune" || p.Verb == "remove" || p.Verb == "check":
 		return last
 	case last.parked() && takesOn:
 		again := *last

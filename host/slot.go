@@ -45,18 +45,17 @@ func (s *service) account(r release.Revision, slot release.Slot) string {
 // equip writes all that an instance finds when it starts, and its service.
 // The slot must be stopped.
 func (s *service) equip(ctx context.Context, r release.Revision, slot release.Slot, port int) error {
-	w := s.words(r, slot, port)
-	secrets, err := s.secrets(r)
+	rendered, spec, wrap, err := s.outfit(r, slot, port)
 	if err != nil {
 		return err
 	}
-	rendered, err := render(r, w, secrets)
-	if err != nil {
-		return err
-	}
-	spec, err := s.spec(rendered, slot, w)
-	if err != nil {
-		return err
+	if wrap != nil {
+		if err := os.MkdirAll(s.slotDir(slot), 0o700); err != nil {
+			return fmt.Errorf("make the slot's folder: %w", err)
+		}
+		if err := writeFile(filepath.Join(s.slotDir(slot), wrapName), wrap); err != nil {
+			return err
+		}
 	}
 	if err := s.g.opts.SCM.Ensure(ctx, spec); err != nil {
 		return err
@@ -65,6 +64,22 @@ func (s *service) equip(ctx context.Context, r release.Revision, slot release.Sl
 		return err
 	}
 	return s.writeFiles(r, rendered.Files, slot)
+}
+
+// outfit is what equip brings about: the revision with its templates filled,
+// the service, and what the wrapper reads, if there is one.
+func (s *service) outfit(r release.Revision, slot release.Slot, port int) (release.Revision, scm.Spec, []byte, error) {
+	w := s.words(r, slot, port)
+	secrets, err := s.secrets(r)
+	if err != nil {
+		return r, scm.Spec{}, nil, err
+	}
+	rendered, err := render(r, w, secrets)
+	if err != nil {
+		return r, scm.Spec{}, nil, err
+	}
+	spec, wrap, err := s.spec(rendered, slot, w)
+	return rendered, spec, wrap, err
 }
 
 // grant gives the slot's account what it needs, and no more.
@@ -137,12 +152,12 @@ func (s *service) placeSecrets(r release.Revision, slot release.Slot) error {
 }
 
 // spec describes the slot's service, manual and without recovery: a restart
-// would hide a crash of the canary. wrap.json is written here as well.
-func (s *service) spec(r release.Revision, slot release.Slot, w words) (scm.Spec, error) {
+// would hide a crash of the canary. wrap is for wrap.json.
+func (s *service) spec(r release.Revision, slot release.Slot, w words) (spec scm.Spec, wrap []byte, err error) {
 	dir := s.g.store.Path(s.name, r.Release)
 	exe := filepath.Join(dir, filepath.FromSlash(r.Executable))
 	env := s.environment(r, slot, w)
-	spec := scm.Spec{
+	spec = scm.Spec{
 		Name:        slot.Service(s.name),
 		DisplayName: strings.TrimSpace(displayName(r) + " (" + string(slot) + ")"),
 		Description: r.Description, Account: s.account(r, slot), Start: scm.Manual, DependsOn: r.DependsOn,
@@ -154,7 +169,7 @@ func (s *service) spec(r release.Revision, slot release.Slot, w words) (scm.Spec
 			spec.Env = append(spec.Env, name+"="+value)
 		}
 		slices.Sort(spec.Env)
-		return spec, nil
+		return spec, nil, nil
 	}
 	path := filepath.Join(s.slotDir(slot), wrapName)
 	spec.Executable = s.g.opts.Executable
@@ -172,14 +187,8 @@ func (s *service) spec(r release.Revision, slot release.Slot, w words) (scm.Spec
 		config.SecretsFile = filepath.Join(s.slotDir(slot), secretsName)
 		config.KeyDir = s.g.opts.Layout.Guard()
 	}
-	b, err := json.MarshalIndent(config, "", "  ")
-	if err != nil {
-		return spec, err
-	}
-	if err := os.MkdirAll(s.slotDir(slot), 0o700); err != nil {
-		return spec, fmt.Errorf("make the slot's folder: %w", err)
-	}
-	return spec, writeFile(path, b)
+	wrap, err = json.MarshalIndent(config, "", "  ")
+	return spec, wrap, err
 }
 
 func displayName(r release.Revision) string {

@@ -99,7 +99,7 @@ func (s *service) launch(ctx context.Context, p rpc.Start, rev release.Revision,
 		return reply, err
 	}
 	same := rec.Revision == rev.ID() && rec.Port == reply.Port
-	if status, ok, err := s.alive(ctx, reply.Slot, reply.Port); err == nil && ok && same && (again || !alone) {
+	if status, ok, err := s.alive(ctx, reply.Slot, reply.Port); err == nil && ok && same && (again || !alone && s.untouched(ctx, rec, reply.Slot)) {
 		reply.PID, reply.Already = status.PID, true
 	} else if err := s.replace(ctx, p, rev, &reply, alone); err != nil {
 		return reply, err

@@ -20,9 +20,19 @@ type ServiceState struct {
 	WarmSeconds float64                    `json:"warmSeconds,omitempty"` // the idle slot stays warm
 	Behind      bool                       `json:"behind,omitempty"`      // not on the release of the others
 	BehindWhy   string                     `json:"behindWhy,omitempty"`
+	Drift       []Drift                    `json:"drift,omitempty"`    // what somebody else has changed
+	DriftWhy    string                     `json:"driftWhy,omitempty"` // why that is not known
 	Frozen      string                     `json:"frozen,omitempty"`
 	Notes       []string                   `json:"notes,omitempty"`
 	Error       string                     `json:"error,omitempty"`
+}
+
+// Drift is one thing on a host that is not as it was recorded.
+type Drift struct {
+	Slot release.Slot `json:"slot,omitempty"` // empty: of the service as a whole
+	What string       `json:"what"`
+	Want string       `json:"want"`
+	Have string       `json:"have"`
 }
 
 // SlotState is one slot as it is.
@@ -102,6 +112,8 @@ type Travel struct {
 	// Port is the public one where another program, Owner, listens there.
 	Port  int    `json:"port,omitempty"`
 	Owner string `json:"owner,omitempty"`
+	// Drift is what somebody else has changed, and the deploy would put right.
+	Drift []Drift `json:"drift,omitempty"`
 }
 
 // Plan tells of a plan that was written to a file (TypePlan).

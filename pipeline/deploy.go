@@ -83,7 +83,9 @@ func (d *deployment) run(ctx context.Context, res Result) (_ Result, err error) 
 	if err := d.asHosts(before, ""); err != nil {
 		return res, err
 	}
-	if d.alreadyRunning(before) {
+	drift := p.drift(ctx, d.f, before)
+	s.tellDrift(drift)
+	if d.alreadyRunning(before) && len(drift) == 0 {
 		s.note(journal.TypeWarning, "", d.b.Release().String()+": already running on all hosts"+d.m.except())
 		res.State, res.Behind = rollout.Promoted, d.m.names()
 		return res, leftBehind(res.Behind, "already running")

@@ -94,13 +94,24 @@ func newMachine(t *testing.T, name string) *machine {
 // newIdleMachine is a host whose instances only seem to listen: two hosts of a
 // fleet have the same ports, and here both are this machine.
 func newIdleMachine(t *testing.T, name string) *machine {
-	return newMachineWith(t, name, func(m scm.Manager) scm.Manager { return idle{m} })
+	return newMachineWith(t, name, func(m scm.Manager) scm.Manager { return idle{m, &sync.Map{}} })
 }
 
-type idle struct{ scm.Manager }
+type idle struct {
+	scm.Manager
+	asked *sync.Map // specs by name
+}
+
+func (m idle) Spec(ctx context.Context, name string) (scm.Spec, error) {
+	if s, ok := m.asked.Load(name); ok {
+		return s.(scm.Spec), nil
+	}
+	return m.Manager.Spec(ctx, name)
+}
 
 func (m idle) Ensure(ctx context.Context, s scm.Spec) error {
 	self, err := os.Executable()
+	m.asked.Store(s.Name, s)
 	s.Executable, s.Args = self, []string{"idle"}
 	return errors.Join(err, m.Manager.Ensure(ctx, s))
 }

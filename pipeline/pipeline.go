@@ -107,6 +107,8 @@ type HostStatus struct {
 	Status rpc.ServiceStatus
 	Hello  rpc.HelloReply
 	Err    error
+	Drift  []rpc.Drift // what others changed there; of Examine
+	Blind  string      // why that is not known
 }
 
 // FleetStatus is what all hosts say, and what follows from it.

@@ -163,15 +163,25 @@ func (p *Pipeline) Plan(ctx context.Context, req DeployRequest) (Planned, error)
 			return out, stopped(ctx, err)
 		}
 	}
-	if !req.Record {
-		return out, nil
+	before, err := p.statuses(ctx, d.f)
+	if err != nil {
+		return out, stopped(ctx, err)
 	}
-	out.File, err = d.recorded(ctx)
+	for _, h := range p.drift(ctx, d.f, before) {
+		told := out.Travel[h.Host]
+		for _, one := range h.Drift {
+			told.Drift = append(told.Drift, journal.Drift(one))
+		}
+		out.Travel[h.Host] = told
+	}
+	if req.Record {
+		out.File, err = d.recorded(before)
+	}
 	return out, stopped(ctx, err)
 }
 
 // recorded makes the file, of a deploy that would not be refused.
-func (d *deployment) recorded(ctx context.Context) (*PlanFile, error) {
+func (d *deployment) recorded(before map[string]rpc.ServiceStatus) (*PlanFile, error) {
 	var err error
 	if err := d.p.trusted(d.b); err != nil {
 		return nil, err
@@ -180,10 +190,6 @@ func (d *deployment) recorded(ctx context.Context) (*PlanFile, error) {
 		return nil, err
 	}
 	if err := d.render(); err != nil {
-		return nil, err
-	}
-	before, err := d.p.statuses(ctx, d.f)
-	if err != nil {
 		return nil, err
 	}
 	if err := forwards(d.b.Release(), before, d.req); err != nil {

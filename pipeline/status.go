@@ -17,13 +17,7 @@ func (p *Pipeline) Status(ctx context.Context) (FleetStatus, error) {
 	f := p.fleet()
 	defer f.close()
 	hosts := p.look(ctx, f)
-	out := fleetStatus(hosts)
-	for _, h := range hosts {
-		if h.Err == nil {
-			return out, nil
-		}
-	}
-	return out, reachProblem(firstError(hosts))
+	return fleetStatus(hosts), answered(hosts)
 }
 
 // look asks all hosts side by side; who cannot be asked carries the reason.

@@ -15,7 +15,8 @@ import (
 )
 
 // Sync brings the hosts that are behind to where the fleet is: to the release
-// that was promoted without them, or back from one that the others left. A
+// that was promoted without them, or back from one that the others left; and
+// those that somebody else has changed back to what was deployed there. A
 // host that keeps the revision needs no bundle. Those that still do not
 // answer stay behind.
 func (p *Pipeline) Sync(ctx context.Context, req DeployRequest) (Result, error) {
@@ -29,13 +30,15 @@ func (p *Pipeline) Sync(ctx context.Context, req DeployRequest) (Result, error) 
 		return res, stopped(ctx, err)
 	}
 	c := &catchUp{p: p, s: s, now: now, hosts: map[string]HostStatus{}, m: p.missing(), fresh: p.freshSecrets(s)}
+	p.inspect(ctx, all, hosts)
 	for _, h := range hosts {
 		c.hosts[h.Host] = h
 		if h.Err != nil {
 			c.m.add(h.Host, h.Err)
 		}
 	}
-	late := c.m.without(all).where(func(h *host) bool { return slices.Contains(now.Behind, h.Name) })
+	s.tellDrift(hosts)
+	late := c.m.without(all).where(func(h *host) bool { return slices.Contains(now.Behind, h.Name) || len(c.hosts[h.Name].Drift) > 0 })
 	res.Behind = c.m.names()
 	if len(late) == 0 {
 		s.note(journal.TypeWarning, "", now.Stable.String()+": nothing to catch up with"+c.m.except())
@@ -99,6 +102,9 @@ func (c *catchUp) equip(ctx context.Context, late fleet, req DeployRequest) erro
 
 // kept is the fleet's revision on a host that still has it.
 func (c *catchUp) kept(h *host) (release.Digest, bool) {
+	if damaged(c.hosts[h.Name].Drift) {
+		return "", false
+	}
 	for _, r := range c.hosts[h.Name].Status.Retained {
 		if r.Release == c.now.Stable && !r.Committed.IsZero() {
 			return r.Revision, true

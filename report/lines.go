@@ -190,7 +190,15 @@ func travels(d journal.Travel) string {
 	if d.Owner != "" {
 		text += fmt.Sprintf("\n  port %d belongs to %s: docs/ROUTER.md tells how it moves behind the router", d.Port, clean(d.Owner))
 	}
+	for _, c := range d.Drift {
+		text += "\n  puts right: " + changed(c)
+	}
 	return text
+}
+
+// changed is what somebody else did to a host.
+func changed(d journal.Drift) string {
+	return clean(strings.TrimSpace(string(d.Slot)+" "+d.What) + " is " + d.Have + "; should be " + d.Want)
 }
 
 func differs(d journal.Delta) said {

@@ -143,6 +143,7 @@ func port(n int) string {
 type remarks struct {
 	texts []string
 	hosts map[string][]string
+	drift bool // on some host
 }
 
 func (m *remarks) add(host, text string) {
@@ -178,6 +179,13 @@ func (m *remarks) of(host string, d journal.ServiceState, now time.Time) {
 	for _, n := range d.Notes {
 		m.add(host, "note: "+clean(n))
 	}
+	for _, c := range d.Drift {
+		m.add(host, "changed: "+changed(c))
+	}
+	if d.DriftWhy != "" {
+		m.add(host, "what was changed by others is not known: "+clean(d.DriftWhy))
+	}
+	m.drift = m.drift || len(d.Drift) > 0
 }
 
 // write tells each remark, with its hosts where it does not hold for all.
@@ -191,6 +199,9 @@ func (m *remarks) write(out *strings.Builder, all int) {
 			text = strings.Join(hosts, ", ") + ": " + text
 		}
 		out.WriteString(text + "\n")
+	}
+	if m.drift {
+		out.WriteString("`shipper sync` restores what was changed, and so does the next deploy\n")
 	}
 }
 

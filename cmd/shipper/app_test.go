@@ -64,6 +64,7 @@ func (s *scripted) Status(context.Context) (pipeline.FleetStatus, error) {
 	s.looks++
 	return st, s.statusErr
 }
+func (s *scripted) Examine(ctx context.Context) (pipeline.FleetStatus, error) { return s.Status(ctx) }
 func (s *scripted) LockStatus(context.Context) ([]pipeline.HostStatus, error) {
 	return s.status[0].Hosts, nil
 }
@@ -204,6 +205,9 @@ func TestStatus(t *testing.T) {
 	web1 := hostOn("web1", release.Blue, map[release.Slot]rpc.SlotStatus{release.Blue: running(v1)})
 	web2 := hostOn("web2", release.Green, map[release.Slot]rpc.SlotStatus{release.Green: running(v2)})
 	silent := pipeline.HostStatus{Host: "web2", Err: errors.New("no route")}
+	edited, blind := web1, web1
+	edited.Drift = []rpc.Drift{{Slot: release.Blue, What: "start type", Want: "auto", Have: "disabled"}, {What: "firewall", Want: "a rule x", Have: "missing"}}
+	blind.Blind = "its guard is of an older shipper"
 	for _, c := range []struct {
 		name string
 		st   pipeline.FleetStatus
@@ -215,6 +219,9 @@ func TestStatus(t *testing.T) {
 		{"left behind", pipeline.FleetStatus{State: rollout.Promoted, Stable: v1, Behind: []string{"web2"}, Left: []string{"web2"},
 			Reason: map[string]string{"web2": "left behind by run r, does not answer"}, Hosts: []pipeline.HostStatus{web1, silent}}, 9, []string{"web2: no answer: no route", "web2: behind: left behind by run r"}},
 		{"silent", pipeline.FleetStatus{State: rollout.Promoted, Stable: v1, Behind: []string{"web2"}, Hosts: []pipeline.HostStatus{web1, silent}}, 7, []string{"no answer: no route"}},
+		{"changed", pipeline.FleetStatus{State: rollout.Promoted, Stable: v1, Hosts: []pipeline.HostStatus{edited}}, 0,
+			[]string{"changed: blue start type is disabled; should be auto", "changed: firewall is missing; should be a rule x", "`shipper sync` restores"}},
+		{"not known", pipeline.FleetStatus{State: rollout.Promoted, Stable: v1, Hosts: []pipeline.HostStatus{blind}}, 0, []string{"changed by others is not known: its guard"}},
 		{"rolled back", pipeline.FleetStatus{State: rollout.RolledBack, Stable: v1, Hosts: []pipeline.HostStatus{web1}}, 0, []string{"rolled back"}},
 	} {
 		out, errs, exit := shipper(t, &scripted{status: []pipeline.FleetStatus{c.st}}, "status")

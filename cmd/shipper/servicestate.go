@@ -19,6 +19,10 @@ func serviceState(h pipeline.HostStatus) journal.ServiceState {
 		Known: st.Known, Environment: st.Environment, Stable: st.Stable, Session: sessionOf(st.Session),
 		WarmSeconds: st.WarmFor.Seconds(), Frozen: st.Frozen, Notes: st.Notes,
 	}
+	out.DriftWhy = h.Blind
+	for _, d := range h.Drift {
+		out.Drift = append(out.Drift, journal.Drift(d))
+	}
 	for slot, s := range st.Slots {
 		if out.Slots == nil {
 			out.Slots = map[release.Slot]journal.SlotState{}

@@ -38,8 +38,12 @@ func (p *program) status(c *cli.Context, run verbs) (pipeline.Result, error) {
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, late)
 		defer cancel()
 	}
+	look := run.Examine
+	if c.Bool("watch") {
+		look = run.Status // every other second
+	}
 	for {
-		st, err := run.Status(ctx)
+		st, err := look(ctx)
 		if ctx.Err() != nil {
 			return result(st), context.Cause(ctx)
 		}

@@ -26,6 +26,7 @@ type verbs interface {
 	Rollback(ctx context.Context, req pipeline.RollbackRequest) (pipeline.Result, error)
 	Sync(ctx context.Context, req pipeline.DeployRequest) (pipeline.Result, error)
 	Status(ctx context.Context) (pipeline.FleetStatus, error)
+	Examine(ctx context.Context) (pipeline.FleetStatus, error)
 	Watch(ctx context.Context) (pipeline.Result, error)
 	Replay(ctx context.Context, run string) ([]journal.Replayed, error)
 	History(ctx context.Context) ([]pipeline.HistoryEntry, error)

@@ -103,15 +103,36 @@ func (s *Store) assemble(ctx context.Context, service string, m Manifest) error 
 	if err := syncTree(tmp); err != nil {
 		return err
 	}
-	// A damaged release whose files are held cannot be moved on Windows: it stays whole.
+	// A damaged release whose program runs cannot be moved on Windows.
 	if err := acl.Replace(dir, tmp+".old"); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("replace the damaged release: %w", err)
+		return errors.Join(s.refit(ctx, dir, tmp, m), syncDir(dir))
 	}
 	defer acl.RemoveAll(tmp + ".old")
 	if err := acl.Replace(tmp, dir); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(dir))
+}
+
+// refit replaces the files that are not what they should be, and the manifest,
+// one by one. It is verified again before anything starts from it.
+func (s *Store) refit(ctx context.Context, dir, from string, m Manifest) error {
+	var names []string
+	for _, f := range m.Files {
+		if verifyFile(ctx, dir, f) != nil {
+			names = append(names, filepath.FromSlash(f.Path))
+		}
+	}
+	for _, name := range append(names, manifestName) {
+		err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700)
+		if err == nil {
+			err = acl.Replace(filepath.Join(from, name), filepath.Join(dir, name))
+		}
+		if err != nil {
+			return fmt.Errorf("replace what is damaged in the release: %w", err)
+		}
+	}
+	return nil
 }
 
 // place copies one content; the copy, not a link: a release's files have
@@ -199,7 +220,8 @@ func readManifest(dir string) (Manifest, error) {
 }
 
 // Verify reads every file of an installed release again. Errors:
-// CodeNotFound if it is not installed, CodeVerification if it is damaged.
+// CodeNotFound if it is not installed, CodeVerification if it is damaged. What
+// is damaged counts as missing from then on, so that it is pushed again.
 func (s *Store) Verify(ctx context.Context, service string, r release.Release) error {
 	m, err := s.manifest(service, r)
 	if errors.Is(err, os.ErrNotExist) {
@@ -213,6 +235,7 @@ func (s *Store) Verify(ctx context.Context, service string, r release.Release) e
 	}
 	for _, f := range m.Files {
 		if err := verifyFile(ctx, s.Path(service, r), f); err != nil {
+			s.distrust(f.SHA256, filepath.Join(s.Path(service, r), filepath.FromSlash(f.Path)))
 			return rpc.Errorf(rpc.CodeVerification, "push it again", "release %s: %v", r, err)
 		}
 	}
