@@ -105,7 +105,10 @@ func (s *service) mend(ctx context.Context) error {
 func (s *service) converge(ctx context.Context) error {
 	var st state
 	var unclean, idleRuns bool
-	s.tell(func() { st, unclean, idleRuns = s.st.clone(), s.unclean, s.idleRuns() })
+	err := s.do(ctx, func() error { st, unclean, idleRuns = s.st.clone(), s.unclean, s.idleRuns(); return nil })
+	if err != nil { // nobody said that there is no stable
+		return err
+	}
 	idle := st.Stable.Other()
 	var errs []error
 	if (st.Alone || st.Run != nil && st.Run.Alone) && !idleRuns && st.Slots[idle].Port != 0 {

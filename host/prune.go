@@ -57,7 +57,10 @@ func (s *service) sweep(keep int, dry bool) (rpc.PruneReply, error) {
 	}
 	var wanted map[release.Digest]bool
 	var revisions map[string]bool
-	s.tell(func() { wanted, revisions = s.wantedReleases(keep) })
+	err := s.do(s.g.ctx, func() error { wanted, revisions = s.wantedReleases(keep); return nil })
+	if err != nil { // nobody said that nothing is wanted
+		return reply, err
+	}
 	for _, a := range s.keptAutopsies() {
 		wanted[a.Release.Digest], revisions[a.Revision.Short()] = true, true
 	}
