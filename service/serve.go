@@ -20,12 +20,17 @@ func Serve(ctx context.Context, address string, h http.Handler) error {
 
 // ServeHTTP is [Serve] with a server of one's own, whose Handler is wrapped by
 // [Service.Handler]. A ReadHeaderTimeout of zero becomes 10 s, an IdleTimeout
-// of zero 90 s. It serves TLS if its TLSConfig has certificates.
-func ServeHTTP(ctx context.Context, address string, srv *http.Server) error {
+// of zero 90 s. It serves TLS if its TLSConfig has certificates. Each wrap gets
+// the listener before it is served: the Listen of a reload.Limiter
+// bounds the connections.
+func ServeHTTP(ctx context.Context, address string, srv *http.Server, wrap ...func(net.Listener) net.Listener) error {
 	s := From(ctx)
 	l, err := s.Listen(ctx, address)
 	if err != nil {
 		return err
+	}
+	for _, around := range wrap {
+		l = around(l)
 	}
 	return ServeOn(ctx, l, srv)
 }

@@ -22,6 +22,14 @@ func verbs() []string {
 	return []string{"install", "uninstall", "start", "stop", "restart", "status", "control"}
 }
 
+// IsVerb reports whether [Main] carries out a verb, by the command line without
+// the program's name: then the service does not run, and what it opens for that
+// had better stay closed.
+func IsVerb(args []string) bool {
+	_, ok := verbOf(args)
+	return ok
+}
+
 // verbOf finds a verb in a command line without the program's name.
 func verbOf(args []string) (string, bool) {
 	if len(args) == 0 || !slices.Contains(verbs(), args[0]) {

@@ -11,10 +11,11 @@ import (
 
 // config is the command line; most of it may also come by the environment.
 type config struct {
-	listen, data, log, settings, control string
-	issuer, cert, key, consulToken       string
-	sync                                 time.Duration
-	faults                               faultSettings
+	listen, data, log, settings, control  string
+	issuer, cert, key, consulToken, lease string
+	sync                                  time.Duration
+	faults                                faultSettings
+	rest                                  []string // from a verb on
 }
 
 // parseConfig stops at a verb as install.
@@ -24,12 +25,13 @@ func parseConfig(args []string, env func(string) string) (config, error) {
 	flags.StringVar(&c.listen, "listen", service.Address(), "address to listen on (also SHIPPER_LISTEN, PORT)")
 	flags.StringVar(&c.data, "data", env("ORDERS_DATA"), "file that keeps the orders (also ORDERS_DATA); empty: memory only")
 	flags.StringVar(&c.log, "log", env("ORDERS_LOG"), "file to append the log to, with crash reports beside it (also ORDERS_LOG); empty: stderr, no reports")
-	flags.StringVar(&c.settings, "settings", env("ORDERS_SETTINGS"), "JSON file of log_level and max_connections, followed (also ORDERS_SETTINGS)")
+	flags.StringVar(&c.settings, "settings", env("ORDERS_SETTINGS"), "JSON file of log_level, max_connections and max_rate, followed (also ORDERS_SETTINGS)")
 	flags.StringVar(&c.control, "control", env("ORDERS_CONTROL"), "folder of the remote control (also ORDERS_CONTROL); empty: none")
 	flags.StringVar(&c.issuer, "issuer", env("ORDERS_ISSUER"), "URL of the issuer of tokens that orders asks for (also ORDERS_ISSUER); empty: asks for none")
 	flags.StringVar(&c.cert, "cert", env("ORDERS_CERT"), "PEM file of the certificate (also ORDERS_CERT); empty: no TLS")
 	flags.StringVar(&c.key, "key", env("ORDERS_KEY"), "PEM file of its key (also ORDERS_KEY)")
-	flags.StringVar(&c.consulToken, "consul-token", "env:CONSUL_HTTP_TOKEN", "where the token for Consul is: env:NAME, file:PATH, shipper:NAME")
+	flags.StringVar(&c.consulToken, "consul-token", "env:CONSUL_HTTP_TOKEN", "where the token for Consul is: env:NAME, file:PATH, shipper:NAME, vault:PATH#KEY")
+	flags.StringVar(&c.lease, "lease", env("ORDERS_LEASE"), "path of database credentials in the Vault of VAULT_ADDR, as database/creds/orders (also ORDERS_LEASE); empty: none")
 	flags.DurationVar(&c.sync, "sync", time.Minute, "time between two looks at all orders, in the stable instance only")
 	show := flags.Bool("version", false, "print the version and end")
 	if err := flags.Parse(args); err != nil {
@@ -40,6 +42,7 @@ func parseConfig(args []string, env func(string) string) (config, error) {
 		os.Exit(0)
 	}
 	var err error
+	c.rest = flags.Args()
 	c.faults, err = parseFaults(faults, env)
 	return c, err
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,6 +23,7 @@ type faultSettings struct {
 	latency     time.Duration // ORDERS_LATENCY: each request takes so much longer
 	slowStart   time.Duration // ORDERS_SLOW_START: before it listens
 	crashAfter  int64         // ORDERS_CRASH_AFTER: the process panics at this request
+	hangSync    time.Duration // ORDERS_HANG_SYNC: the periodic work hangs for ever; its heartbeat is due so often
 	hangOnStop  bool          // ORDERS_HANG_ON_STOP: does not stop when told to
 	unhealthy   bool          // ORDERS_UNHEALTHY: a health check fails: /healthz and /readyz answer 503
 	failedStart bool          // ORDERS_FAIL_START: ends at once with an error
@@ -49,6 +49,7 @@ func parseFaults(builtIn string, env func(string) string) (faultSettings, error)
 		latency:     parse(&p, "ORDERS_LATENCY", time.ParseDuration),
 		slowStart:   parse(&p, "ORDERS_SLOW_START", time.ParseDuration),
 		crashAfter:  parse(&p, "ORDERS_CRASH_AFTER", integer),
+		hangSync:    parse(&p, "ORDERS_HANG_SYNC", time.ParseDuration),
 		hangOnStop:  parse(&p, "ORDERS_HANG_ON_STOP", strconv.ParseBool),
 		unhealthy:   parse(&p, "ORDERS_UNHEALTHY", strconv.ParseBool),
 		failedStart: parse(&p, "ORDERS_FAIL_START", strconv.ParseBool),
@@ -111,8 +112,8 @@ func (m *misbehaviour) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fail, crash := m.decide(time.Now())
 		if crash {
-			fmt.Fprintln(os.Stderr, "crash, as told by ORDERS_CRASH_AFTER")
-			os.Exit(13)
+			go panic("told to crash by ORDERS_CRASH_AFTER") // out of reach of the server's recover
+			select {}
 		}
 		if m.faults.latency > 0 {
 			select {

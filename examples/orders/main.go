@@ -5,7 +5,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -14,11 +16,11 @@ import (
 	"time"
 
 	"github.com/go-shipper/shipper/service"
-	"github.com/go-shipper/shipper/service/certs"
 	"github.com/go-shipper/shipper/service/log"
 	"github.com/go-shipper/shipper/service/metrics"
 	"github.com/go-shipper/shipper/service/recovery"
 	"github.com/go-shipper/shipper/service/reload"
+	"github.com/go-shipper/shipper/service/secrets"
 	"github.com/go-shipper/shipper/service/trace"
 )
 
@@ -32,8 +34,10 @@ var (
 func main() {
 	c, err := parseConfig(os.Args[1:], os.Getenv)
 	a := &app{config: c, server: server{slot: os.Getenv("SHIPPER_SLOT"), misbehaviour: misbehaviour{faults: c.faults}}}
-	for _, open := range []func() error{a.openLog, a.openStore, a.openDoors, a.watchCrashes, a.joinConsul} {
-		if err == nil {
+	a.use(service.WithVersion(version), service.WithControl(c.control),
+		service.WithRegistration(service.Registration{DisplayName: "Orders", Description: "Takes orders over HTTP"}))
+	for _, open := range []func() error{a.openLog, a.openStore, a.openDoors, a.watchCrashes, a.openSecrets, a.joinConsul} {
+		if err == nil && !service.IsVerb(c.rest) { // with install, status, control … nothing runs here
 			err = open()
 		}
 	}
@@ -51,8 +55,10 @@ type app struct {
 	log     *log.Log
 	metrics *metrics.Metrics
 	limiter *reload.Limiter
+	rate    *reload.Rate
 	lock    func(http.Handler) http.Handler // lets in who may take orders
-	tls     *certs.Certs                    // nil: none
+	tls     *tls.Config                     // nil: none
+	secrets secrets.Resolver
 	options []service.Option
 }
 
@@ -74,13 +80,16 @@ func (a *app) openLog() error {
 		return err
 	}
 	slog.SetDefault(a.log.Logger())
+	if o.Text {
+		level.Set(slog.LevelDebug)
+	}
 	params.Level("log_level", level)
 	a.limiter = reload.NewLimiter(params.Int("max_connections", 500, 50, 500, "connections"))
+	a.rate = reload.NewRate(params.Int("max_rate", 50_000, 1, 1_000_000, "requests per second"))
 	a.metrics = metrics.New(metrics.Options{Service: "orders", Version: version, Slot: a.slot})
 	a.metrics.Log(a.log)
-	a.use(service.WithVersion(version), service.WithLogger(a.log.Logger()), service.AtEnd(func(error) error { return a.log.Close() }),
-		service.WithDrainTimeout(10*time.Second), service.WithControl(a.control), service.WithSet(params.Set),
-		service.WithRegistration(service.Registration{DisplayName: "Orders", Description: "Takes orders over HTTP"}))
+	a.use(service.WithLogger(a.log.Logger()), service.AtEnd(func(error) error { return a.log.Close() }),
+		service.WithDrainTimeout(10*time.Second), service.WithSet(params.Set))
 	if a.settings == "" {
 		return nil
 	}
@@ -105,21 +114,21 @@ func (a *app) openStore() (err error) {
 // watchCrashes reports the crash of the run before, and counts it when the
 // supervised work of this one fails.
 func (a *app) watchCrashes() error {
-	supervisor, keep := recovery.NewSupervisor("sync", recovery.Policy{}, nil), os.TempDir()
+	policy := recovery.Policy{Heartbeat: cmp.Or(a.faults.hangSync, 5*time.Second)}
+	policy.Grace = 2 * policy.Heartbeat
+	w := &worker{log: a.log.Logger(), store: a.store, supervisor: recovery.NewSupervisor("sync", policy, nil), hang: a.faults.hangSync > 0}
 	if a.config.log != "" {
-		keep = filepath.Join(filepath.Dir(a.config.log), "crashes")
-		crashes, err := recovery.Watch(recovery.Options{Dir: keep, Name: "orders", Version: version, LogFile: a.config.log})
+		keep := filepath.Join(filepath.Dir(a.config.log), "crashes")
+		crashes, err := recovery.Watch(recovery.Options{Dir: keep, Name: "orders", Version: version, LogFile: a.config.log, Policy: policy})
 		if err != nil {
 			return err
 		}
-		supervisor = crashes.Supervisor("sync")
+		w.supervisor, w.checkpoint = crashes.Supervisor("sync"), recovery.NewCheckpoint[progress](filepath.Join(keep, "sync"), 1, nil)
 		a.use(service.AtEnd(crashes.End))
 	}
-	w := &worker{log: a.log.Logger(), store: a.store, checkpoint: recovery.NewCheckpoint[progress](filepath.Join(keep, "sync"), 1, nil)}
-	a.use(service.WithChecks(service.Check{Name: "sync", Action: service.Unready, Probe: supervisor.Check}),
-		service.WithJob(service.Job{Name: "sync", Every: a.sync, Timeout: time.Minute, Singleton: true, Run: func(ctx context.Context) error {
-			return supervisor.Run(ctx, w.sync)
-		}}))
+	w.restore()
+	a.use(service.WithChecks(service.Check{Name: "sync", Action: service.Unready, Probe: w.supervisor.Check}),
+		service.WithJob(service.Job{Name: "sync", Every: a.sync, Timeout: time.Minute, Singleton: true, Run: w.run}))
 	return nil
 }
 
@@ -130,16 +139,8 @@ func (a *app) serve(ctx context.Context) error {
 	if err := a.slowStart(ctx); err != nil {
 		return err
 	}
-	l, err := s.Listen(ctx, a.listen)
-	if err != nil {
-		return err
-	}
 	handler := a.metrics.Requests(a.handler(a.lock, a.metrics.Handler()))
-	web := &http.Server{Handler: a.limiter.Handler(trace.Handler(log.Requests(a.log.Logger(), handler))), ConnContext: a.limiter.ConnContext}
-	if a.tls != nil {
-		web.TLSConfig = a.tls.Config()
-	}
-	err = service.ServeOn(ctx, a.limiter.Listen(l), web)
-	a.misbehaviour.hang()
-	return err
+	web := &http.Server{Handler: a.limiter.Handler(trace.Handler(log.Requests(a.log.Logger(), handler))), ConnContext: a.limiter.ConnContext, TLSConfig: a.tls}
+	defer a.misbehaviour.hang()
+	return service.ServeHTTP(ctx, a.listen, web, a.limiter.Listen)
 }

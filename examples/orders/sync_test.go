@@ -19,6 +19,7 @@ func TestWorkerKeepsItsPlace(t *testing.T) {
 			t.Fatal(err)
 		}
 		w := &worker{log: slog.New(slog.DiscardHandler), store: s, checkpoint: recovery.NewCheckpoint[progress](path, 1, nil)}
+		w.restore()
 		if err := w.sync(t.Context(), func() {}); err != nil {
 			t.Fatal(err)
 		}

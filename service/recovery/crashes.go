@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -146,12 +147,16 @@ func (c *Crashes) path(name string) string { return filepath.Join(c.o.Dir, name)
 func (c *Crashes) Last() *Report { return c.last }
 
 // Supervisor runs work by the Policy. Its failures count together with the
-// crashes of earlier runs: after too many it begins in maintenance mode.
+// crashes of earlier runs: after too many it begins in maintenance mode, and
+// its Check says so at once.
 func (c *Crashes) Supervisor(name string) *Supervisor {
 	s := NewSupervisor(name, c.o.Policy, c.o.Log)
 	s.ledger = c.ledger
 	if c.last != nil {
 		s.last = fmt.Errorf("the last run crashed: %s", c.last.Reason)
+	}
+	if s.tooMany() {
+		s.enter(context.Background())
 	}
 	return s
 }

@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -41,7 +42,7 @@ func live(dir, end string) {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	json.NewEncoder(os.Stdout).Encode(found{c.Last(), c.Supervisor("sync").tooMany()})
+	json.NewEncoder(os.Stdout).Encode(found{c.Last(), c.Supervisor("sync").Check(context.Background()) != nil})
 	switch end {
 	case "panics":
 		go func() { panic("boom") }()

@@ -189,9 +189,18 @@ func (s *Supervisor) note(ctx context.Context, err error, restart int) {
 
 func (s *Supervisor) enter(ctx context.Context) {
 	s.mu.Lock()
+	known, last := s.maintenance, s.last
 	s.maintenance = true
-	last := s.last
+	if !known {
+		select {
+		case <-s.resumed: // of a Resume that nobody waited for
+		default:
+		}
+	}
 	s.mu.Unlock()
+	if known {
+		return
+	}
 	s.log.ErrorContext(ctx, "maintenance mode: work failed too often and is not started until somebody resumes it",
 		"failures", s.policy.Failures, "within", s.policy.Window.String(), "error", last, log.Event(log.EventMaintenance))
 }

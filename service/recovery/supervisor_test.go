@@ -88,6 +88,24 @@ func TestImmediateThenBackoffThenMaintenance(t *testing.T) {
 	})
 }
 
+// A Resume while nobody runs the work is not kept for the next maintenance.
+func TestResumeBeforeTheWorkRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewSupervisor("x", Policy{Failures: 2}, quiet())
+		s.enter(t.Context()) // as after too many crashes
+		if err := errors.Join(s.Resume(), s.Check(t.Context())); err != nil {
+			t.Error(err)
+		}
+		ctx, stop := context.WithTimeout(t.Context(), time.Hour)
+		defer stop()
+		runs := 0
+		err := s.Run(ctx, func(context.Context, func()) error { runs++; return io.EOF })
+		if runs != 2 || !errors.Is(err, context.DeadlineExceeded) || !errors.Is(s.Check(t.Context()), ErrMaintenance) {
+			t.Errorf("%d runs, %v", runs, err)
+		}
+	})
+}
+
 // Failures that are far apart never end in maintenance.
 func TestRareFailuresAreForgiven(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
