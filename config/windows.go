@@ -15,9 +15,17 @@ type Windows struct {
 	Allow    []string `yaml:"allow"`    // Mon-Fri 09:00-17:00
 	Freeze   []string `yaml:"freeze"`   // 2026-12-18 or 2026-12-18 to 2027-01-04, both days included
 	Timezone string   `yaml:"timezone"` // default: UTC
+
+	PendingReboot string `yaml:"pendingReboot" enum:"refuse|warn"` // what it means that a host waits for one, or is being updated
 }
 
-func (w *Windows) setDefaults() { w.Timezone = "UTC" }
+// What a pending reboot means to a deploy.
+const (
+	RebootRefuse = "refuse"
+	RebootWarn   = "warn"
+)
+
+func (w *Windows) setDefaults() { w.Timezone, w.PendingReboot = "UTC", RebootRefuse }
 
 var (
 	allowRule  = regexp.MustCompile(`^([A-Z][a-z]{2})(?:-([A-Z][a-z]{2}))? ([0-9]{2}:[0-9]{2})-([0-9]{2}:[0-9]{2})$`)

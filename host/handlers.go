@@ -17,6 +17,7 @@ func (g *Guard) handlers() *rpc.Handlers {
 	h := &rpc.Handlers{Hello: g.hello, Put: g.put}
 	rpc.Handle(h, rpc.MethodList, func(context.Context, struct{}) ([]string, error) { return g.names(), nil })
 	rpc.Handle(h, rpc.MethodStatus, g.status)
+	rpc.Handle(h, rpc.MethodReady, func(context.Context, struct{}) (rpc.Readiness, error) { return g.opts.Ready(), nil })
 	rpc.Handle(h, rpc.MethodAcquire, g.acquire)
 	rpc.Handle(h, rpc.MethodHave, g.have)
 	rpc.Handle(h, rpc.MethodPull, g.pull)
@@ -38,6 +39,7 @@ func (g *Guard) handlers() *rpc.Handlers {
 	rpc.HandleQuiet(h, rpc.MethodPark, quiet(g, func(p rpc.Park) string { return p.Service }, (*service).park))
 	rpc.HandleQuiet(h, rpc.MethodRemove, g.remove)
 	rpc.Handle(h, rpc.MethodRouter, g.changeRouter)
+	rpc.HandleQuiet(h, rpc.MethodKeep, quiet(g, func(p rpc.Start) string { return p.Service }, (*service).keepFor))
 	rpc.Handle(h, rpc.MethodStart, to(g, func(p rpc.Start) string { return p.Service }, (*service).start))
 	rpc.Handle(h, rpc.MethodReplace, to(g, func(p rpc.Start) string { return p.Service }, (*service).replaceStable))
 	rpc.Handle(h, rpc.MethodCheck, to(g, func(p rpc.Check) string { return p.Service }, (*service).check))

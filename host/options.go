@@ -58,8 +58,9 @@ type Options struct {
 	// Write stands between the guard and each write of a state file, which it
 	// may refuse before or after; default: it just writes.
 	Write func(path string, write func() error) error
-	Event func(Event)  // to the host's event log; nil: it has none
-	Log   *slog.Logger // default: slog.Default()
+	Ready func() rpc.Readiness // of the host for a change; default: always
+	Event func(Event)          // to the host's event log; nil: it has none
+	Log   *slog.Logger         // default: slog.Default()
 }
 
 func (o Options) withDefaults() Options {
@@ -77,6 +78,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Netsh == nil {
 		o.Netsh = runNetsh
+	}
+	if o.Ready == nil {
+		o.Ready = func() rpc.Readiness { return rpc.Readiness{} }
 	}
 	if o.Listen == nil {
 		o.Listen = listenTCP

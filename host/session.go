@@ -132,6 +132,7 @@ func nextRun(last *runRecord, p rpc.Acquire, now time.Time) *runRecord {
 	run := newRun(p.Run, p.Verb, now)
 	if takesOn && last != nil && last.ID == p.Run {
 		run.Verb, run.Since = last.Verb, last.Since
+		run.Release, run.Revision = last.Release, last.Revision
 	}
 	return run
 }

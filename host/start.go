@@ -67,6 +67,23 @@ func (s *service) wanted(ctx context.Context, p rpc.Start) (release.Revision, er
 	return p.Revision, s.keep(p.Revision, p.Secrets)
 }
 
+// keepFor keeps the revision of a run that may be parked before it starts here.
+func (s *service) keepFor(ctx context.Context, p rpc.Start) error {
+	admit := func() error { return s.mayStart(p.Fenced) }
+	return s.work(ctx, order{name: "keep", admit: admit}, func(ctx context.Context) error {
+		rev, err := s.wanted(ctx, p)
+		if err != nil {
+			return err
+		}
+		return s.do(ctx, func() error {
+			if r := s.st.Run; r.ID != p.Run || !r.live() || r.started() {
+				return nil
+			}
+			return s.change(func(st *state) { st.Run.Release, st.Run.Revision = rev.Release, rev.ID() })
+		})
+	})
+}
+
 func checkTraffic(t rpc.TrafficConfig, p rpc.Ports) error {
 	for _, port := range []int{p.Blue, p.Green} {
 		if port < 1 || port > 65535 {

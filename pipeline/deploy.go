@@ -212,7 +212,7 @@ func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Resul
 	if err != nil {
 		return res, planProblem(err)
 	}
-	dr := newDriver(d.p, d.f, l, task{start: d.start, questions: d.questions, missing: d.m.names(), irreversible: d.p.Target.Rollback.Irreversible}, d.s, engine)
+	dr := newDriver(d.p, d.f, l, task{start: d.start, questions: d.questions, missing: d.m.names(), irreversible: d.p.Target.Rollback.Irreversible, change: d.req.Change}, d.s, engine)
 	dr.early = d.early
 	res, err = dr.result(dr.drive(ctx), res)
 	if res.State == rollout.Promoted {
@@ -226,6 +226,9 @@ func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Resul
 func (d *deployment) stillMay(ctx context.Context) error {
 	if why := d.p.closed(d.req.Change); why != nil {
 		return why
+	}
+	if err := d.p.hostsMayBegin(ctx, d.f, d.s, d.req.Change); err != nil {
+		return err
 	}
 	now, err := d.p.statuses(ctx, d.f)
 	if err != nil {
@@ -284,11 +287,36 @@ func (d *deployment) pushEach(ctx context.Context) error {
 	limit := d.p.Target.Rollout.MaxParallel.Of(len(d.p.Target.Hosts))
 	return d.f.few(ctx, limit, func(ctx context.Context, h *host) error {
 		err := h.push(ctx, d.s.run, d.b, d.s)
+		if err == nil && d.inTurns() {
+			err = d.leaveRevision(ctx, h)
+		}
 		if err != nil && ctx.Err() == nil && (d.m.has(h.Name) || d.mayMiss(h.Name, err)) {
 			return nil
 		}
 		return err
 	})
+}
+
+// inTurns tells whether hosts start at different times, so that the run may be
+// parked before some have.
+func (d *deployment) inTurns() bool {
+	r := d.p.Target.Rollout
+	return len(d.f) > 1 && (len(d.p.Target.Batches()) > 1 || r.Strategy == rollout.Rolling || r.Strategy == rollout.Recreate)
+}
+
+// leaveRevision lets whoever goes on with the run start it on this host too.
+func (d *deployment) leaveRevision(ctx context.Context, h *host) error {
+	err := h.inSession(ctx, d.s.run, func() error {
+		return h.call(ctx, d.p.Target.Rollback.Lease, func(c *rpc.Client) error {
+			req, _ := d.start(h) // it only puts together what is there
+			req.Fenced = h.fenced(d.s.run)
+			return c.Keep(ctx, req)
+		})
+	})
+	if rpc.CodeOf(err) == rpc.CodeUnsupported { // an older guard
+		return nil
+	}
+	return err
 }
 
 // mayMiss books a host as missing if it is silent and the others suffice.

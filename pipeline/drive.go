@@ -31,7 +31,8 @@ type task struct {
 	missing   []string           // hosts that the run goes on without
 	questions map[string]question
 
-	irreversible bool // there is no way back behind what is committed
+	change       string // that allows it outside of the change windows
+	irreversible bool   // there is no way back behind what is committed
 }
 
 // driver executes the engine's commands and feeds it events. One goroutine
@@ -138,6 +139,8 @@ func (d *driver) step(ctx context.Context, ev rollout.Event) {
 			d.stopWatch(c.Host)
 		case rollout.Measure:
 			d.work.Go(func() { d.measure(ctx, c) })
+		case rollout.Permit:
+			d.work.Go(func() { d.sender(ctx)(rollout.Done{Command: c, Err: d.permit(ctx, c)}) })
 		case rollout.Wake: // ticks come often enough
 		default:
 			d.hosts[c.Host].add(ctx, c)

@@ -22,6 +22,7 @@ import (
 	"github.com/go-shipper/shipper/examples/load"
 	guard "github.com/go-shipper/shipper/host"
 	"github.com/go-shipper/shipper/host/router"
+	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/host/scm"
 	"github.com/go-shipper/shipper/journal"
 	"github.com/go-shipper/shipper/packaging"
@@ -85,6 +86,7 @@ type machine struct {
 	mu    sync.Mutex
 	down  bool
 	pipes []pipe
+	ready rpc.Readiness
 }
 
 func newMachine(t *testing.T, name string) *machine {
@@ -135,7 +137,7 @@ func newMachineWith(t *testing.T, name string, manager func(scm.Manager) scm.Man
 	}
 	g, err := guard.NewGuard(guard.Options{
 		Layout: m.layout, SCM: manager(m.scm), Router: router.NewClient(m.layout.Router()),
-		Executable: self, Args: []string{"--root", m.root}, Version: "test",
+		Executable: self, Args: []string{"--root", m.root}, Version: "test", Ready: m.readiness,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -150,6 +152,20 @@ func newMachineWith(t *testing.T, name string, manager func(scm.Manager) scm.Man
 		}
 	})
 	return m
+}
+
+// readiness is what the host says about itself.
+func (m *machine) readiness() rpc.Readiness {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ready
+}
+
+// waits makes the host one that speaks against a change.
+func (m *machine) waits(r rpc.Readiness) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ready = r
 }
 
 // Run is not needed: the guard is there already.

@@ -44,6 +44,7 @@ type Pipeline struct {
 	Owner   string               // who: user@machine
 	Address string               // from where
 	Now     func() time.Time
+	Change  string                  // that allows a paused run to go on outside of the change windows
 	Before  *Pipeline               // of the environment that releases must have been through
 	Exit    func(Result, error) int // the exit code that the journal records
 	Plain   bool                    // contents travel as they are, not compressed

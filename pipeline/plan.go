@@ -28,6 +28,7 @@ func plan(t config.Target, first map[string]bool) rollout.Plan {
 		MinRequests:      t.Analysis.MinRequests,
 		Limits:           rollout.Limits{CPU: t.Analysis.Limits.CPU, Memory: t.Analysis.Limits.WorkingSetMB << 20, Handles: t.Analysis.Limits.Handles},
 		OnInsufficient:   t.Analysis.OnInsufficientData,
+		Permits:          true,
 		OnFailure:        onFailure(t),
 		Scope:            t.Rollback.Scope,
 	}

@@ -158,6 +158,9 @@ func (p *Pipeline) Plan(ctx context.Context, req DeployRequest) (Planned, error)
 	if out.Travel, err = d.travel(ctx); err != nil {
 		return out, stopped(ctx, reachProblem(err))
 	}
+	if why := p.unready(ctx, d.f.where(func(h *host) bool { return h.current() != nil }), s); why != "" {
+		s.note(journal.TypeWarning, "", "a deploy would be refused now: "+why)
+	}
 	if req.Expect != nil {
 		if out.Expect, err = d.forecast(ctx, *req.Expect); err != nil {
 			return out, stopped(ctx, err)

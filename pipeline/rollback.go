@@ -232,7 +232,7 @@ func (p *Pipeline) Resume(ctx context.Context, kind string) (Result, error) {
 		if err != nil {
 			return res, problem.Wrap(problem.Failed, err, "plan the rest of the run", "`shipper abort` ends it")
 		}
-		dr := newDriver(p, left.hosts, l, task{start: left.start, questions: questions, irreversible: left.irreversible}, s, engine)
+		dr := newDriver(p, left.hosts, l, task{start: left.start, questions: questions, irreversible: left.irreversible, change: p.Change}, s, engine)
 		if left.step > 0 && kind != "resume" {
 			dr.ask = kind
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-shipper/shipper/config"
+	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/journal"
 	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/rollout"
@@ -91,5 +92,68 @@ func warnings(to chan<- struct{}) func(journal.Record) {
 		if r.Type == journal.TypeWarning {
 			to <- struct{}{}
 		}
+	}
+}
+
+// A host that waits for a reboot is not begun with, and between batches the
+// run is parked before it: nothing is half-way, and it goes on later.
+func TestPendingReboot(t *testing.T) {
+	b := newFleet(t)
+	b.target.Rollout.Strategy, b.target.Rollout.KeepWarm = rollout.Rolling, 0
+	b.target.Rollout.Batches = []config.Batch{{Size: config.Amount{N: 1}}, {Size: config.Amount{N: 100, Percent: true}}}
+	last := b.machines["web3"]
+	last.waits(rpc.Readiness{Reboot: "Windows Update"})
+	res, err := b.deploy(t.Context(), "1.1.0", nil)
+	if b.want(res, err, rollout.Failed, problem.Failed); err == nil || !strings.Contains(err.Error(), "web3 waits for a reboot (Windows Update)") {
+		t.Fatalf("a deploy to a host that waits: %v", err)
+	}
+	p := b.pipeline()
+	res, err = p.Deploy(t.Context(), DeployRequest{Bundle: b.bundle("1.1.0"), Change: "CHG-1"})
+	b.want(res, err, rollout.Promoted, 0)
+	if !strings.Contains(b.story(), "CHG-1, named by tester@here") {
+		t.Errorf("nobody will know\n%s", b.story())
+	}
+
+	last.waits(rpc.Readiness{Reboot: "files to be replaced at boot", Renames: true}) // many hosts always have some
+	p = b.pipeline()
+	p.Emit = func(r journal.Record) {
+		if r.Type == journal.TypeWeight {
+			last.waits(rpc.Readiness{Updating: "Windows Installer"})
+		}
+		b.emit(r)
+	}
+	res, err = p.Deploy(t.Context(), DeployRequest{Bundle: b.bundle("1.2.0")})
+	b.want(res, err, rollout.Paused, problem.Paused)
+	if err == nil || !strings.Contains(err.Error(), "web3 is being updated (Windows Installer)") {
+		t.Errorf("it was parked for %v", err)
+	}
+	b.stable("1.1.0")
+	res, err = b.pipeline().Ask(t.Context(), "resume")
+	b.want(res, err, rollout.Paused, problem.Paused)
+	last.waits(rpc.Readiness{})
+	res, err = b.pipeline().Ask(t.Context(), "resume")
+	b.want(res, err, rollout.Promoted, 0)
+	b.stable("1.2.0")
+}
+
+// TestWindowBetweenBatches: a run that comes out of its window goes no further.
+func TestWindowBetweenBatches(t *testing.T) {
+	b := newBed(t)
+	p := b.pipeline()
+	p.Target.Windows = config.Windows{Allow: []string{"Mon 09:00-17:00"}, Timezone: "UTC"}
+	s := newStory("r1", p.Now, p.Emit)
+	for change, open := range map[string]bool{"": false, "CHG-2": true} {
+		p.Now = clockAt("2026-11-23T18:00:00Z")
+		d := &driver{p: p, story: s, task: task{change: change}}
+		if err := d.permit(t.Context(), rollout.Command{Verb: rollout.Permit}); (err == nil) != open {
+			t.Errorf("change %q: %v", change, err)
+		}
+		p.Now = clockAt("2026-11-23T12:00:00Z")
+		if err := d.permit(t.Context(), rollout.Command{Verb: rollout.Permit}); err != nil {
+			t.Errorf("inside the window: %v", err)
+		}
+	}
+	if !strings.Contains(b.story(), "CHG-2") {
+		t.Error("nobody will know")
 	}
 }

@@ -11,6 +11,10 @@ import (
 // done takes the answer to a command; answers to commands that an undo or a
 // park has overtaken mean nothing any more.
 func (e *Engine) done(ev Done) {
+	if ev.Command.Verb == Permit {
+		e.answerPermit(ev)
+		return
+	}
 	m := e.hosts[ev.Command.Host]
 	if m == nil || m.pending.Verb == "" || m.pending.Seq != ev.Command.Seq {
 		return
@@ -27,6 +31,24 @@ func (e *Engine) done(ev Done) {
 		e.again(m, ev.Err)
 	default:
 		e.fail(failure{why: fmt.Sprintf("%s on %s: %v", c.task(), m.name, ev.Err), hosts: []string{m.name}, own: true})
+	}
+}
+
+// answerPermit begins the next batch, or parks the run before it. Instances
+// that are alone can not be parked: stopping half-way would leave nothing to
+// go back to but what is stopped.
+func (e *Engine) answerPermit(ev Done) {
+	switch {
+	case ev.Command.Seq != e.permit || e.phase != forward || !e.program[e.at].permit:
+	case ev.Err == nil:
+		e.permitted, e.progress = true, e.now
+	case e.plan.Strategy == Recreate:
+		e.permitted = true
+		e.warn(fmt.Sprintf("goes on all the same, because instances that are alone can not be parked: %v", ev.Err))
+	default:
+		e.closed = fmt.Sprintf("the next batch may not begin: %v", ev.Err)
+		e.note(PauseNote{Why: e.pauseReason()})
+		e.park()
 	}
 }
 

@@ -239,6 +239,8 @@ func (e *Engine) finish(state State, why string) {
 // pauseReason says what a paused run waits for.
 func (e *Engine) pauseReason() string {
 	switch {
+	case e.closed != "":
+		return e.closed + e.when()
 	case e.stuck != nil:
 		return "failed, and a person decides (onFailure: pause): " + e.stuck.why
 	case e.starved:

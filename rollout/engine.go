@@ -55,7 +55,11 @@ type Engine struct {
 	held    bool   // a person asked for a pause
 	starved bool   // too little data, a person decides
 	stuck   *stuck // failed, and onFailure is pause
+	closed  string // why the next batch may not begin
 	skipped bool   // the waits of the step that runs are over
+
+	permit    int  // number of the question whether the next batch may begin
+	permitted bool // it may
 
 	end ending
 }
@@ -208,6 +212,10 @@ func (e *Engine) next() {
 	}
 	e.feed()
 	switch {
+	case o.permit:
+		e.seq++
+		e.permit, e.permitted = e.seq, false
+		e.out = append(e.out, Command{Verb: Permit, Seq: e.seq, Hosts: o.hosts})
 	case o.hold:
 		e.note(PauseNote{Why: e.pauseReason()})
 	case o.wait > 0:
@@ -234,6 +242,8 @@ func (e *Engine) complete() bool {
 		return e.allSettled(e.order)
 	case !o.waits():
 		return e.allSettled(o.hosts)
+	case o.permit:
+		return e.permitted
 	case e.skipped:
 		return true
 	case o.hold:

@@ -21,8 +21,9 @@ type op struct {
 	weight      release.Weight
 	wait        time.Duration
 	hold, gate  bool
-	batch       int // from 1; 0 for what concerns the fleet
-	step, steps int // step from 1; 0 where none has begun
+	permit      bool // hosts are the next batch: may it begin?
+	batch       int  // from 1; 0 for what concerns the fleet
+	step, steps int  // step from 1; 0 where none has begun
 	what        string
 }
 
@@ -112,6 +113,9 @@ func (p Plan) program() ([]op, error) {
 			if part, err = resumed(part, s, p.From, i+1); err != nil {
 				return nil, err
 			}
+		} else if i > 0 && p.Permits {
+			last := ops[len(ops)-1]
+			ops = append(ops, op{permit: true, hosts: s.hosts, batch: i, step: last.step, steps: last.steps, what: "the next batch"})
 		}
 		ops = append(ops, part...)
 	}
@@ -217,7 +221,7 @@ func restores(shift op) op {
 func shortcut(ops []op) []op {
 	var out []op
 	for _, o := range ops {
-		if !o.waits() && (o.verb != Shift || o.weight == release.Full) {
+		if o.permit || !o.waits() && (o.verb != Shift || o.weight == release.Full) {
 			out = append(out, o)
 		}
 	}

@@ -119,6 +119,7 @@ type Plan struct {
 	MinRequests      int64    // of the canary, per step, before a signal can pass; 0: analysis.DefaultMinRequests
 	OnInsufficient   string   // pause | extend | fail | promoteWithoutEvidence; empty: pause
 	NoEvidence       bool     // nothing is judged and nothing to be proven: a way back
+	Permits          bool     // ask before each batch but the first whether it may begin
 	OnFailure        string   // rollback | pause | freeze; empty: rollback
 	Scope            string   // fleet | batch | host; empty: fleet
 	From             Position // takes a parked run on from here; zero: from the beginning
@@ -216,6 +217,7 @@ const (
 	Watch   Verb = "watch"   // feed Counted events of Host from now on
 	Unwatch Verb = "unwatch" // Host went back or was parked: no more Counted
 	Measure Verb = "measure" // ask the source of Signal, which no host is; answered by Measured
+	Permit  Verb = "permit"  // may Hosts, the next batch, begin? Answered by Done; an error parks the run
 	Wake    Verb = "wake"    // send a Tick at At
 	Note    Verb = "note"    // write Note into the journal
 	Finish  Verb = "finish"  // the run is over: State, Why; nothing else follows
@@ -228,6 +230,7 @@ type Command struct {
 	Verb   Verb
 	Seq    int
 	Host   string
+	Hosts  []string // of permit
 	Signal string
 	Weight release.Weight
 	State  State

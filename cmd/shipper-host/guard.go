@@ -9,7 +9,9 @@ import (
 
 	"github.com/go-shipper/shipper/host"
 	"github.com/go-shipper/shipper/host/acl"
+	"github.com/go-shipper/shipper/host/doctor"
 	"github.com/go-shipper/shipper/host/router"
+	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/host/scm"
 )
 
@@ -51,6 +53,7 @@ func runGuard(ctx context.Context, c call, log *slog.Logger, ready func()) error
 	g, err := host.NewGuard(host.Options{
 		Layout: c.layout(), SCM: manager, Router: router.NewClient(c.layout().Router()),
 		Executable: exe, Args: rootArgs(c.root), Version: ownVersion(), Log: log, Event: openEvents(),
+		Ready: func() rpc.Readiness { return doctor.Ready(doctor.Host{}) },
 	})
 	if err != nil {
 		return err

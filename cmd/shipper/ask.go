@@ -24,6 +24,7 @@ func (p *program) abortCommand() *cli.Command {
 func (p *program) resumeCommand() *cli.Command {
 	return &cli.Command{
 		Name: "resume", Usage: "go on with a paused run, or finish one that was cut off",
+		Flags:  []cli.Flag{changeFlag()},
 		Action: p.simple("resume", goOn("resume")),
 	}
 }
@@ -33,6 +34,7 @@ func (p *program) promoteCommand() *cli.Command {
 		Name: "promote", Usage: "end the pause of a run",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "full", Usage: "skip all steps that are left"},
+			changeFlag(),
 		},
 		Action: p.simple("promote", func(c *cli.Context, run verbs) (pipeline.Result, error) {
 			if c.Bool("full") {
@@ -41,6 +43,10 @@ func (p *program) promoteCommand() *cli.Command {
 			return goOn("promote")(c, run)
 		}),
 	}
+}
+
+func changeFlag() cli.Flag {
+	return &cli.StringFlag{Name: "change", Usage: "the change `ID` that allows the next batches outside of the change windows; recorded"}
 }
 
 // ask leaves a request for the run that is alive.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -65,6 +66,7 @@ func (p *program) pipeline(c *cli.Context) (verbs, error) {
 	}
 	p.told.expect(p.target.Hosts)
 	run := p.over(p.target)
+	run.Change = strings.TrimSpace(c.String("change"))
 	if before := p.target.Requires.Environment; before != "" {
 		target, err := file.Target(before)
 		if err != nil {

@@ -95,24 +95,14 @@ func room(s System, c rpc.Checkup) []rpc.Finding {
 }
 
 func reboot(s System, _ rpc.Checkup) []rpc.Finding {
-	var why []string
-	for _, sign := range []struct{ key, name, text string }{
-		{`SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing`, "RebootPending", "servicing of Windows"},
-		{`SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update`, "RebootRequired", "Windows Update"},
-	} {
-		for _, key := range s.Keys(sign.key) {
-			if strings.EqualFold(key, sign.name) {
-				why = append(why, sign.text)
-			}
-		}
+	now := Ready(s)
+	switch {
+	case now.Updating != "":
+		return warning("reboot", "wait for its end before you release", "being installed: %s", now.Updating)
+	case now.Reboot != "":
+		return warning("reboot", "reboot the host before you release, or it may happen in the middle of a run", "pending: %s", now.Reboot)
 	}
-	if renames, ok := s.Text(`SYSTEM\CurrentControlSet\Control\Session Manager`, "PendingFileRenameOperations"); ok && strings.TrimSpace(renames) != "" {
-		why = append(why, "files to be replaced at boot")
-	}
-	if len(why) == 0 {
-		return fine("reboot", "none is pending")
-	}
-	return warning("reboot", "reboot the host before you release, or it may happen in the middle of a run", "pending: %s", strings.Join(why, ", "))
+	return fine("reboot", "none is pending")
 }
 
 // cluster finds the service among those that a failover cluster moves around.

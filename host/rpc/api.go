@@ -29,6 +29,7 @@ const (
 	MethodPut            = "store.put"          // Put, then data frames → PutReply
 	MethodInstall        = "release.install"    // Install → none (complete, flushed, verified)
 	MethodStart          = "slot.start"         // Start → Started
+	MethodKeep           = "slot.keep"          // Start → none (the revision is kept, nothing starts: a run that is parked before can go on)
 	MethodReplace        = "slot.replace"       // Start → Started (stable is stopped first; leased, undo starts it again)
 	MethodCheck          = "slot.check"         // Check → CheckReply
 	MethodTraffic        = "traffic.set"        // SetTraffic → Traffic
@@ -47,6 +48,7 @@ const (
 	MethodPrune          = "service.prune"      // Prune → PruneReply
 	MethodRemove         = "service.remove"     // Remove → none
 	MethodRouter         = "router.change"      // ChangeRouter → RouterState
+	MethodReady          = "host.ready"         // none → Readiness
 )
 
 // Codes of errors that callers decide on.

@@ -139,6 +139,17 @@ func (c *Client) Logs(ctx context.Context, p Logs) (LogsReply, error) {
 	return call[LogsReply](ctx, c, MethodLogs, p)
 }
 
+// Keep leaves a revision with the host, for a Start by whoever goes on.
+func (c *Client) Keep(ctx context.Context, p Start) error {
+	_, err := call[none](ctx, c, MethodKeep, p)
+	return err
+}
+
+// Ready asks what about the host speaks against a change now.
+func (c *Client) Ready(ctx context.Context) (Readiness, error) {
+	return call[Readiness](ctx, c, MethodReady, struct{}{})
+}
+
 // Rollback is the break-glass way back on this host alone.
 func (c *Client) Rollback(ctx context.Context, p Rollback) (Undone, error) {
 	return call[Undone](ctx, c, MethodRollback, p)

@@ -32,3 +32,10 @@ type Finding struct {
 	Detail string `json:"detail"`
 	Hint   string `json:"hint,omitempty"` // the exact thing to do
 }
+
+// Readiness is what about the host itself speaks against a change now.
+type Readiness struct {
+	Reboot   string `json:"reboot,omitempty"`   // why a reboot is pending
+	Renames  bool   `json:"renames,omitempty"`  // only files that wait to be replaced at boot: many hosts always have some
+	Updating string `json:"updating,omitempty"` // what is being installed
+}
