@@ -188,6 +188,32 @@ func TestCrashOfARouterDuringAHandOver(t *testing.T) {
 	}
 }
 
+// TestARouterThatDiesAsSoonAsItServes: the one before it finishes requests and
+// serves no more, and the guard has not noted yet who is to start at boot.
+func TestARouterThatDiesAsSoonAsItServes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	t.Parallel()
+	m := newReal(t)
+	m.finish(m.begin("r1", "1.0.0"))
+	before := m.changed(rpc.RouterLook, "", "").Service
+	next := otherRouter(before)
+	_, err := m.get() // on a kept connection, which it does not leave at once
+	m.must(err)
+	if now := m.changed(rpc.RouterRestart, "", "").Service; now != next {
+		t.Fatalf("%s serves", now)
+	}
+	m.must(m.guard.tuneRouter(t.Context(), next, false))
+	m.must(m.guard.tuneRouter(t.Context(), before, true))
+	m.kill(next, next)
+	m.must(m.guard.ensureRouter(t.Context(), 0))
+	m.startsAtBoot(m.changed(rpc.RouterLook, "", "").Service)
+	if _, err := m.get(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestRouterGetsTimeForALongerDrain: a service that comes later may want a
 // running router to end later, and one that wants less takes nothing away.
 func TestRouterGetsTimeForALongerDrain(t *testing.T) {
