@@ -12,7 +12,7 @@ import (
 // of Exec and Web. What they are told comes by the environment or as JSON.
 type Hook struct {
 	Name string   `yaml:"name"` // in the journal; default: hook and its number
-	On   []string `yaml:"on" enum:"beforeBuild|afterBuild|beforePush|beforeStart|beforeRollback|promoted|rolledBack|aborted|failed|paused|ended"`
+	On   []string `yaml:"on" enum:"beforeBuild|afterBuild|beforePush|afterPush|beforeStart|afterStart|beforeShift|afterShift|beforePromote|beforeRollback|promoted|rolledBack|aborted|failed|paused|ended"`
 	Exec *Program `yaml:"exec"`
 	Web  *Webhook `yaml:"web"`
 }
@@ -34,7 +34,7 @@ func (w *Webhook) setDefaults() { w.Timeout = defaultSourceTimeout }
 
 // Stops reports whether a run goes no further when the hook fails at stage.
 func Stops(stage string) bool {
-	return slices.Contains([]string{"beforeBuild", "afterBuild", "beforePush", "beforeStart"}, stage)
+	return slices.Contains([]string{"beforeBuild", "afterBuild", "beforePush", "afterPush", "beforeStart", "afterStart", "beforeShift", "afterShift", "beforePromote"}, stage)
 }
 
 // Question is how the address is reached.

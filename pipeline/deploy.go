@@ -186,6 +186,9 @@ func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Resul
 		}
 		return res, stopped(ctx, err)
 	}
+	if err := d.p.hooksAt(ctx, d.s, "afterPush", "deploy", res, nil); err != nil {
+		return res, stopped(ctx, err)
+	}
 	if err := d.p.hooksAt(ctx, d.s, "beforeStart", "deploy", res, nil); err != nil {
 		return res, stopped(ctx, err)
 	}
@@ -212,7 +215,7 @@ func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Resul
 	if err != nil {
 		return res, planProblem(err)
 	}
-	dr := newDriver(d.p, d.f, l, task{start: d.start, questions: d.questions, missing: d.m.names(), irreversible: d.p.Target.Rollback.Irreversible, change: d.req.Change}, d.s, engine)
+	dr := newDriver(d.p, d.f, l, task{start: d.start, questions: d.questions, missing: d.m.names(), irreversible: d.p.Target.Rollback.Irreversible, change: d.req.Change, hooks: "deploy", release: d.b.Release()}, d.s, engine)
 	dr.early = d.early
 	res, err = dr.result(dr.drive(ctx), res)
 	if res.State == rollout.Promoted {

@@ -31,8 +31,10 @@ type task struct {
 	missing   []string           // hosts that the run goes on without
 	questions map[string]question
 
-	change       string // that allows it outside of the change windows
-	irreversible bool   // there is no way back behind what is committed
+	hooks        string          // verb that hooks of hosts hear of; empty: they are not asked
+	release      release.Release // that they hear of
+	change       string          // that allows it outside of the change windows
+	irreversible bool            // there is no way back behind what is committed
 }
 
 // driver executes the engine's commands and feeds it events. One goroutine
@@ -54,6 +56,7 @@ type driver struct {
 
 	entered bool // some step began
 	looks   looks
+	telling chan struct{} // slots for hooks of hosts
 
 	mu        sync.Mutex
 	slots     map[string]rpc.Started
@@ -66,7 +69,7 @@ func newDriver(p *Pipeline, f fleet, l *lease, t task, s *story, e *rollout.Engi
 		p: p, f: f, run: s.run, task: t, story: s, engine: e,
 		events: l.events,
 		watch:  map[string]context.CancelFunc{}, hosts: map[string]*worker{},
-		slots: map[string]rpc.Started{}, looks: newLooks(), fault: map[string]error{},
+		slots: map[string]rpc.Started{}, looks: newLooks(), telling: make(chan struct{}, maxTelling), fault: map[string]error{},
 	}
 }
 

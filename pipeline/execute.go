@@ -27,10 +27,16 @@ func (d *driver) execute(ctx context.Context, c rollout.Command) error {
 	case rollout.Start:
 		return d.start(ctx, h)
 	case rollout.Smoke:
-		return d.smoke(ctx, h)
+		if err := d.smoke(ctx, h); err != nil {
+			return err
+		}
+		return d.hook(ctx, "afterStart", h, "")
 	case rollout.Shift:
-		return d.shift(ctx, h, c)
+		return d.shifts(ctx, h, c)
 	case rollout.Prepare:
+		if err := d.hook(ctx, "beforePromote", h, ""); err != nil {
+			return err
+		}
 		return d.prepare(ctx, h)
 	case rollout.Commit:
 		return d.commit(ctx, h, c)
@@ -125,6 +131,20 @@ func checkName(c config.Check) string {
 		return "http " + c.HTTP
 	}
 	return "tcp"
+}
+
+// shifts is shift, between the hooks of its stages.
+func (d *driver) shifts(ctx context.Context, h *host, c rollout.Command) error {
+	if c.Weight == 0 {
+		return d.shift(ctx, h, c)
+	}
+	if err := d.hook(ctx, "beforeShift", h, c.Weight.String()); err != nil {
+		return err
+	}
+	if err := d.shift(ctx, h, c); err != nil {
+		return err
+	}
+	return d.hook(ctx, "afterShift", h, c.Weight.String())
 }
 
 // shift sets the weight and believes only what the router reads back.

@@ -21,6 +21,7 @@ import (
 )
 
 const (
+	maxTelling   = 8       // hooks of hosts that run at a time
 	maxComplaint = 4 << 10 // bytes of a program's stderr that are looked at
 	// farewell bounds the hooks of a run that was interrupted: a second of
 	// the grace must remain to free the hosts.
@@ -37,6 +38,8 @@ type told struct {
 	Owner       string          `json:"owner"`
 	Version     string          `json:"version,omitempty"`
 	Release     release.Release `json:"release"`
+	Host        string          `json:"host,omitempty"`   // of stages that every host goes through
+	Weight      string          `json:"weight,omitempty"` // that it gets, or got: 5%
 	State       rollout.State   `json:"state,omitempty"`
 	Error       string          `json:"error,omitempty"`
 }
@@ -45,16 +48,35 @@ type told struct {
 // run ends with the first that fails; of the others each is told, and a
 // failure is a warning: it never takes the place of what the run ended with.
 func (p *Pipeline) hooksAt(ctx context.Context, s *story, stage, verb string, res Result, cause error) error {
-	about := told{
-		Stage: stage, Run: s.run, Verb: verb, Service: p.Target.Service.Name, Environment: p.Target.Environment,
-		Owner: p.Owner, Version: res.Release.Version, Release: res.Release, Error: reason(cause),
-	}
+	about := told{Stage: stage, Verb: verb, Version: res.Release.Version, Release: res.Release, Error: reason(cause)}
 	if !config.Stops(stage) && stage != "beforeRollback" {
 		about.State = res.State
 	}
+	return p.tellHooks(ctx, s, about)
+}
+
+// hook runs the hooks of a stage that every host goes through. A way back asks none.
+func (d *driver) hook(ctx context.Context, stage string, h *host, weight string) error {
+	if d.task.hooks == "" {
+		return nil
+	}
+	select {
+	case d.telling <- struct{}{}:
+		defer func() { <-d.telling }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return d.p.tellHooks(ctx, d.story, told{
+		Stage: stage, Verb: d.task.hooks, Version: d.task.release.Version, Release: d.task.release, Host: h.Name, Weight: weight,
+	})
+}
+
+func (p *Pipeline) tellHooks(ctx context.Context, s *story, about told) error {
 	if s.run == "" { // plan and build are no runs
 		return nil
 	}
+	stage := about.Stage
+	about.Run, about.Service, about.Environment, about.Owner = s.run, p.Target.Service.Name, p.Target.Environment, p.Owner
 	for _, h := range p.Target.Hooks {
 		if !slices.Contains(h.On, stage) {
 			continue
@@ -62,10 +84,10 @@ func (p *Pipeline) hooksAt(ctx context.Context, s *story, stage, verb string, re
 		began := p.Now()
 		err := runHook(ctx, h, about)
 		if err == nil {
-			s.note(journal.TypeHook, "", fmt.Sprintf("%s at %s: done in %.1f s", h.Name, stage, p.Now().Sub(began).Seconds()))
+			s.note(journal.TypeHook, about.Host, fmt.Sprintf("%s at %s: done in %.1f s", h.Name, stage, p.Now().Sub(began).Seconds()))
 			continue
 		}
-		s.note(journal.TypeWarning, "", fmt.Sprintf("hook %s at %s: %v", h.Name, stage, err))
+		s.note(journal.TypeWarning, about.Host, fmt.Sprintf("hook %s at %s: %v", h.Name, stage, err))
 		if config.Stops(stage) {
 			return problem.Wrap(problem.Failed, err, "hook "+h.Name+" at "+stage, "mend it, or take the stage out of its list `on`")
 		}
@@ -150,7 +172,7 @@ func (t told) environment() []string {
 	return []string{
 		"SHIPPER_STAGE=" + t.Stage, "SHIPPER_RUN=" + t.Run, "SHIPPER_VERB=" + t.Verb, "SHIPPER_SERVICE=" + t.Service,
 		"SHIPPER_ENVIRONMENT=" + t.Environment, "SHIPPER_OWNER=" + t.Owner, "SHIPPER_VERSION=" + t.Version,
-		"SHIPPER_STATE=" + string(t.State), "SHIPPER_ERROR=" + t.Error,
+		"SHIPPER_HOST=" + t.Host, "SHIPPER_WEIGHT=" + t.Weight, "SHIPPER_STATE=" + string(t.State), "SHIPPER_ERROR=" + t.Error,
 	}
 }
 

@@ -33,7 +33,7 @@ func hookProgram(file, failing string) int {
 	return 0
 }
 
-var everyStage = []string{"beforeBuild", "afterBuild", "beforePush", "beforeStart", "beforeRollback", "promoted", "rolledBack", "aborted", "failed", "paused", "ended"}
+var everyStage = []string{"beforeBuild", "afterBuild", "beforePush", "afterPush", "beforeStart", "afterStart", "beforeShift", "afterShift", "beforePromote", "beforeRollback", "promoted", "rolledBack", "aborted", "failed", "paused", "ended"}
 
 // hook makes the test binary the hook of all stages, and tells what it saw.
 func (b *bed) hook(failing string) func() string {
@@ -65,10 +65,11 @@ func TestHooksOfEveryOutcome(t *testing.T) {
 	}
 	res, err := b.deploy(t.Context(), "1.0.0", nil)
 	b.want(res, err, rollout.Promoted, 0)
-	want("beforePush deploy 1.0.0 ", "beforeStart deploy 1.0.0 ", "promoted deploy 1.0.0 Promoted", "ended deploy 1.0.0 Promoted")
+	want("beforePush deploy 1.0.0 ", "afterPush deploy 1.0.0 ", "beforeStart deploy 1.0.0 ", "afterStart deploy 1.0.0 ", "beforeShift deploy 1.0.0 ", "afterShift deploy 1.0.0 ",
+		"beforePromote deploy 1.0.0 ", "promoted deploy 1.0.0 Promoted", "ended deploy 1.0.0 Promoted")
 	res, err = b.deploy(t.Context(), "1.1.0", map[string]string{"ORDERS_UNHEALTHY": "true"})
 	b.want(res, err, rollout.RolledBack, problem.RolledBack)
-	want("beforePush deploy 1.1.0 ", "beforeStart deploy 1.1.0 ", "rolledBack deploy 1.1.0 RolledBack", "ended deploy 1.1.0 RolledBack")
+	want("beforePush deploy 1.1.0 ", "afterPush deploy 1.1.0 ", "beforeStart deploy 1.1.0 ", "rolledBack deploy 1.1.0 RolledBack", "ended deploy 1.1.0 RolledBack")
 	res, err = b.deploy(t.Context(), "1.2.0", nil)
 	b.want(res, err, rollout.Promoted, 0)
 	seen()
@@ -92,6 +93,15 @@ func TestAHookThatFails(t *testing.T) {
 		res, err = b.deploy(t.Context(), "1.1.0", nil)
 		if b.want(res, err, rollout.Failed, problem.Failed); err == nil || !strings.Contains(err.Error(), "hook diary at "+stage) ||
 			!strings.Contains(err.Error(), "exit status 3: the token *** was refused") {
+			t.Errorf("%s: %v", stage, err)
+		}
+		b.stable("1.0.0")
+	}
+	b.forget()
+	for _, stage := range []string{"afterStart", "beforeShift", "afterShift", "beforePromote"} { // the run goes back for it
+		b.hook(stage)
+		res, err = b.deploy(t.Context(), "1.1.0", nil)
+		if b.want(res, err, rollout.RolledBack, problem.RolledBack); err == nil || !strings.Contains(err.Error(), "on web1: hook diary at "+stage) {
 			t.Errorf("%s: %v", stage, err)
 		}
 		b.stable("1.0.0")

@@ -91,6 +91,8 @@ type Planned struct {
 type RollbackRequest struct {
 	To       string
 	Override string // a person's reason to go back behind a release that is irreversible
+
+	verdict string // of who watched
 }
 
 // Result is how a verb ended; cmd/shipper turns State and the error into the exit code.

@@ -36,6 +36,9 @@ func (p *Pipeline) Rollback(ctx context.Context, req RollbackRequest) (Result, e
 	if err := mayGoBehind(s, hosts, d, req); err != nil {
 		return Result{State: rollout.Failed}, err
 	}
+	if req.verdict != "" { // so that the hosts have it, too
+		s.tell(journal.TypeVerdict, "", journal.Verdict{Outcome: string(rollout.FailedSignal), Why: req.verdict})
+	}
 	touched := m.without(f).where(func(h *host) bool { return d.Moves[h.Name].Move != rollout.Stay })
 	res.Behind = m.names()
 	if len(touched) == 0 {
@@ -232,7 +235,7 @@ func (p *Pipeline) Resume(ctx context.Context, kind string) (Result, error) {
 		if err != nil {
 			return res, problem.Wrap(problem.Failed, err, "plan the rest of the run", "`shipper abort` ends it")
 		}
-		dr := newDriver(p, left.hosts, l, task{start: left.start, questions: questions, irreversible: left.irreversible, change: p.Change}, s, engine)
+		dr := newDriver(p, left.hosts, l, task{start: left.start, questions: questions, irreversible: left.irreversible, change: p.Change, hooks: kind, release: left.release}, s, engine)
 		if left.step > 0 && kind != "resume" {
 			dr.ask = kind
 		}

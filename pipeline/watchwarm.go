@@ -49,7 +49,7 @@ func (p *Pipeline) Watch(ctx context.Context) (Result, error) {
 	if held := p.heldBack(hosts); held != "" {
 		return p.standStill(ctx, res, why, held)
 	}
-	back, err := p.Rollback(ctx, RollbackRequest{})
+	back, err := p.Rollback(ctx, RollbackRequest{verdict: why})
 	if err != nil {
 		return back, err
 	}

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +45,13 @@ func TestWatchTakesBack(t *testing.T) {
 			if problem.KindOf(err) != problem.RolledBack || !strings.Contains(err.Error(), c.why) {
 				t.Errorf("it ended by %v\n%s", err, b.story())
 			}
-			b.stable("1.0.0")
+			st := b.stable("1.0.0")
+			records, err := b.pipeline().story(t.Context(), st.Run)
+			if err != nil || !slices.ContainsFunc(records, func(r journal.Record) bool {
+				return r.Type == journal.TypeVerdict && strings.Contains(string(r.Data), c.why)
+			}) {
+				t.Errorf("the hosts do not know why: %v, %v", records, err)
+			}
 		})
 	}
 }
