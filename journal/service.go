@@ -116,6 +116,20 @@ type Travel struct {
 	Drift []Drift `json:"drift,omitempty"`
 }
 
+// WayBack tells what a rollback would do on a host, and whether it can (TypeWayBack).
+type WayBack struct {
+	Move        string          `json:"move,omitempty"` // stay | end | flip | start
+	Release     release.Release `json:"release"`
+	Revision    release.Digest  `json:"revision,omitempty"`
+	WarmSeconds float64         `json:"warmSeconds,omitempty"` // for which it is a flip yet
+	Intact      bool            `json:"intact"`                // every digest was compared, on the host
+	Started     bool            `json:"started"`               // it did, and listened
+	StartMillis int64           `json:"startMillis,omitempty"`
+	NotStarted  string          `json:"notStarted,omitempty"` // why it was not tried
+	Checks      []Smoke         `json:"checks,omitempty"`
+	Problem     string          `json:"problem,omitempty"` // why it would not succeed
+}
+
 // Plan tells of a plan that was written to a file (TypePlan).
 type Plan struct {
 	File    string          `json:"file"`

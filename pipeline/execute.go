@@ -120,10 +120,13 @@ func (d *driver) smoke(ctx context.Context, h *host) error {
 }
 
 func (d *driver) check(h *host, c config.Check) rpc.Check {
-	return rpc.Check{
-		Fenced: h.fenced(d.run), HTTP: c.HTTP, TCP: c.TCP,
-		Timeout: c.Timeout, Interval: c.Interval, Successes: c.Successes, Deadline: c.Deadline,
-	}
+	out := checkOf(c)
+	out.Fenced = h.fenced(d.run)
+	return out
+}
+
+func checkOf(c config.Check) rpc.Check {
+	return rpc.Check{HTTP: c.HTTP, TCP: c.TCP, Timeout: c.Timeout, Interval: c.Interval, Successes: c.Successes, Deadline: c.Deadline}
 }
 
 func checkName(c config.Check) string {

@@ -84,6 +84,9 @@ func Answer(w io.Writer, r journal.Record) error {
 	case journal.TypeForecast:
 		_, err := io.WriteString(w, expected(decode[journal.Forecast](r)))
 		return err
+	case journal.TypeWayBack:
+		_, err := fmt.Fprintf(w, "%s: %s\n", clean(r.Host), wayBack(decode[journal.WayBack](r)))
+		return err
 	case journal.TypePlan:
 		d := decode[journal.Plan](r)
 		_, err := fmt.Fprintf(w, "planned in %s: `shipper deploy --plan %s` releases %s exactly so, or refuses\n", clean(d.File), clean(d.File), clean(d.Release.Version))

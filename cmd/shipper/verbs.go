@@ -25,6 +25,7 @@ type verbs interface {
 	Plan(ctx context.Context, req pipeline.DeployRequest) (pipeline.Planned, error)
 	Deploy(ctx context.Context, req pipeline.DeployRequest) (pipeline.Result, error)
 	Rollback(ctx context.Context, req pipeline.RollbackRequest) (pipeline.Result, error)
+	CheckRollback(ctx context.Context) (pipeline.Result, map[string]journal.WayBack, error)
 	Sync(ctx context.Context, req pipeline.DeployRequest) (pipeline.Result, error)
 	Status(ctx context.Context) (pipeline.FleetStatus, error)
 	Examine(ctx context.Context) (pipeline.FleetStatus, error)

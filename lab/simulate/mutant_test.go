@@ -34,7 +34,7 @@ func mutants() []mutant {
 		{"the fence is not checked", "P5", "host/session.go",
 			"case f.Run != s.ses.Run || f.Fence != s.ses.Fence:", "case false:"},
 		{"a second run steals the lock", "P5", "host/session.go",
-			"case s.ses != nil:\n\t\treturn view, nil, s.refuse", "case false:\n\t\treturn view, nil, s.refuse"},
+			"case s.ses != nil && !s.thaws(p):\n\t\treturn view, nil, s.refuse", "case false:\n\t\treturn view, nil, s.refuse"},
 		{"a commit is believed before it is written", "P2", "host/service.go",
 			"if err := s.save(); err != nil {\n\t\ts.st = old\n\t\treturn err\n\t}", "go func() { time.Sleep(3 * time.Second); s.tell(func() { _ = s.save() }) }()\n\t_ = old"},
 		{"the router switches and writes nothing", "one stable", "host/router/change.go",
