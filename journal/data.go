@@ -17,6 +17,9 @@ type RunStarted struct {
 	Strategy    string          `json:"strategy,omitempty"`
 	Hosts       []string        `json:"hosts,omitempty"`
 	Version     string          `json:"shipper,omitempty"`
+	Settings    release.Digest  `json:"settings,omitempty"` // of all that the run goes by, beside the revision
+	Hotfix      bool            `json:"hotfix,omitempty"`
+	Retries     string          `json:"retries,omitempty"` // the run that it goes on with
 
 	Irreversible bool `json:"irreversible,omitempty"` // there is no way back behind this release
 }

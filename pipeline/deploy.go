@@ -21,6 +21,7 @@ import (
 func (p *Pipeline) Deploy(ctx context.Context, req DeployRequest) (Result, error) {
 	s := newStory(newRun(p.Now()), p.Now, p.Emit)
 	p.Target.Rollback.Irreversible = p.Target.Rollback.Irreversible || req.Irreversible
+	s.hotfix = req.Hotfix
 	d := &deployment{p: p, s: s, req: req, f: p.fleet(), m: p.missing(), revisions: map[string]release.Revision{}}
 	res := Result{State: rollout.Failed, Run: s.run}
 	if err := p.mayBegin(s, req.Change); err != nil {
@@ -37,7 +38,7 @@ func (p *Pipeline) Deploy(ctx context.Context, req DeployRequest) (Result, error
 		return res, stopped(ctx, err)
 	}
 	defer b.Close()
-	d.b, res.Release = b, b.Release()
+	d.b, res.Release, d.want = b, b.Release(), b.Release()
 	if err := d.ready(ctx); err != nil {
 		return res, stopped(ctx, err)
 	}
@@ -115,6 +116,11 @@ type deployment struct {
 	revisions map[string]release.Revision // by architecture
 	questions map[string]question
 	early     []rollout.Asked // what others asked for during the push
+
+	want   release.Release              // what is released
+	tried  *tried                       // the run that it goes on with; nil: none
+	kept   map[string]rpc.RunStatus     // of that run, by host: hosts that have the release already
+	before map[string]rpc.ServiceStatus // of a run that is tried again
 }
 
 func planProblem(err error) error {
@@ -210,7 +216,9 @@ func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Resul
 		steps.Steps = hotfixSteps(d.p.Target.Rollout)
 	}
 	steps.Batches, steps.Spare = only(steps.Batches, d.f.names()), d.m.spare(len(d.f))
-	d.fastTrack(&steps, now)
+	if d.tried == nil {
+		d.fastTrack(&steps, now)
+	}
 	engine, err := rollout.New(steps)
 	if err != nil {
 		return res, planProblem(err)
@@ -236,6 +244,9 @@ func (d *deployment) stillMay(ctx context.Context) error {
 	now, err := d.p.statuses(ctx, d.f)
 	if err != nil {
 		return err
+	}
+	if d.tried != nil {
+		return d.stillTried(now)
 	}
 	if err := d.asHosts(now, d.s.run); err != nil {
 		return err
@@ -289,6 +300,9 @@ func (d *deployment) pushAll(ctx context.Context, l *lease) error {
 func (d *deployment) pushEach(ctx context.Context) error {
 	limit := d.p.Target.Rollout.MaxParallel.Of(len(d.p.Target.Hosts))
 	return d.f.few(ctx, limit, func(ctx context.Context, h *host) error {
+		if d.kept[h.Name].Revision != "" {
+			return nil
+		}
 		err := h.push(ctx, d.s.run, d.b, d.s)
 		if err == nil && d.inTurns() {
 			err = d.leaveRevision(ctx, h)
@@ -342,6 +356,9 @@ func (d *deployment) goOnWithout() error {
 // keep puts aside what was pushed; without it the next push takes longer.
 func (d *deployment) keep(ctx context.Context) {
 	for _, h := range d.f {
+		if d.b == nil {
+			return
+		}
 		t, err := d.b.Target(h.target())
 		if err == nil {
 			err = d.p.keep(ctx, d.b, t.Files)
@@ -354,6 +371,9 @@ func (d *deployment) keep(ctx context.Context) {
 }
 
 func (d *deployment) start(h *host) (rpc.Start, error) {
+	if r := d.kept[h.Name]; r.Revision != "" {
+		return d.p.startKept(r.Revision, r.Release), nil
+	}
 	return rpc.Start{
 		Revision: d.revision(h), Secrets: d.secrets, Ports: d.p.ports(),
 		Traffic: d.p.traffic(), Timeout: d.p.Target.Service.StartTimeout,
@@ -390,7 +410,7 @@ func (p *Pipeline) reach(ctx context.Context, all fleet, m *missing, s *story) (
 	return f, nil
 }
 
-func (p *Pipeline) opening(verb string, r release.Release, f fleet) journal.RunStarted {
+func (p *Pipeline) opening(s *story, verb string, r release.Release, f fleet) journal.RunStarted {
 	strategy := p.Target.Rollout.Strategy
 	if verb == "rollback" { // it goes back at once
 		strategy = ""
@@ -400,6 +420,7 @@ func (p *Pipeline) opening(verb string, r release.Release, f fleet) journal.RunS
 		Owner: p.Owner, Address: p.Address, Release: r,
 		Strategy: strategy, Hosts: f.names(), Version: p.Version,
 		Irreversible: verb == "deploy" && p.Target.Rollback.Irreversible,
+		Settings:     p.settingsDigest(), Hotfix: s.hotfix, Retries: s.retries,
 	}
 }
 

@@ -17,7 +17,8 @@ import (
 	"github.com/go-shipper/shipper/rollout"
 )
 
-// hookProgram is what the test binary does as a hook: FILE FAILING-STAGE.
+// hookProgram is what the test binary does as a hook: FILE FAILING-STAGE, or a
+// file that it needs at beforeStart.
 func hookProgram(file, failing string) int {
 	stage := os.Getenv("SHIPPER_STAGE")
 	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
@@ -26,7 +27,8 @@ func hookProgram(file, failing string) int {
 	}
 	defer f.Close()
 	fmt.Fprintf(f, "%s %s %s %s\n", stage, os.Getenv("SHIPPER_VERB"), os.Getenv("SHIPPER_VERSION"), os.Getenv("SHIPPER_STATE"))
-	if stage == failing {
+	_, missing := os.Stat(failing)
+	if stage == failing || filepath.IsAbs(failing) && stage == "beforeStart" && missing != nil {
 		fmt.Fprintln(os.Stderr, "the token "+os.Getenv("HOOK_TOKEN")+" was refused")
 		return 3
 	}

@@ -88,7 +88,7 @@ func (d *deployment) openPlan() error {
 		return err
 	}
 	d.plan = &f
-	d.req.AllowDowngrade, d.req.Hotfix = f.AllowDowngrade, f.Hotfix
+	d.req.AllowDowngrade, d.req.Hotfix, d.s.hotfix = f.AllowDowngrade, f.Hotfix, f.Hotfix
 	if d.req.Bundle == "" && f.Bundle != "" {
 		if _, err := os.Stat(f.Bundle); err == nil {
 			d.req.Bundle = f.Bundle

@@ -179,7 +179,7 @@ func (p *Pipeline) underRun(ctx context.Context, f fleet, s *story, verb string,
 func (p *Pipeline) asRun(ctx context.Context, f fleet, s *story, verb string, res Result, work func(*lease) (Result, error)) (Result, error) {
 	l, letGo := p.hold(context.WithoutCancel(ctx), f, s.run)
 	stopScribe := p.scribe(context.WithoutCancel(ctx), f, s)
-	s.tell(journal.TypeRunStarted, "", p.opening(verb, res.Release, f))
+	s.tell(journal.TypeRunStarted, "", p.opening(s, verb, res.Release, f))
 	res, err := work(l)
 	p.outcomes(ctx, s, verb, res, err)
 	p.closing(s, verb, res, err)

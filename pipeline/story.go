@@ -19,6 +19,8 @@ type story struct {
 	emit    func(journal.Record)
 	stored  []journal.Record
 	changed chan struct{}
+	hotfix  bool   // for the record that opens the run
+	retries string // the run that it goes on with
 }
 
 func newStory(run string, now func() time.Time, emit func(journal.Record)) *story {

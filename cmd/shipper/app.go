@@ -87,7 +87,7 @@ func (p *program) app() *cli.App {
 		Commands: []*cli.Command{
 			p.initCommand(), p.validateCommand(), p.buildCommand(),
 			p.planCommand(), p.deployCommand(), p.statusCommand(), p.historyCommand(),
-			p.promoteCommand(), p.pauseCommand(), p.resumeCommand(), p.abortCommand(), p.rollbackCommand(), p.syncCommand(),
+			p.promoteCommand(), p.pauseCommand(), p.resumeCommand(), p.abortCommand(), p.retryCommand(), p.rollbackCommand(), p.syncCommand(),
 			p.watchCommand(), p.analyzeCommand(), p.keygenCommand(), p.verifyCommand(), p.verifyBuildCommand(),
 			p.doctorCommand(), p.logsCommand(), p.lockCommand(), p.pruneCommand(), p.removeCommand(),
 			labCommand(), p.demoCommand(), p.versionCommand(), p.completionCommand(),

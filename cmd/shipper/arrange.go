@@ -94,7 +94,7 @@ func visible(commands []*cli.Command) []string {
 // laterVerbs are named in the documentation of the command line, but come in
 // later versions.
 func laterVerbs() []string {
-	return []string{"retry", "report"}
+	return []string{"report"}
 }
 
 // laterFlags come with later versions, too.

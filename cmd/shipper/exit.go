@@ -51,7 +51,7 @@ func exitCode(verb string, state rollout.State, err error) int {
 }
 
 func forward(verb string) bool {
-	return slices.Contains([]string{"deploy", "promote", "resume", "watch"}, verb)
+	return slices.Contains([]string{"deploy", "promote", "resume", "retry", "watch"}, verb)
 }
 
 func codeOfState(state rollout.State) int {
