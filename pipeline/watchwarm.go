@@ -41,19 +41,19 @@ func (p *Pipeline) Watch(ctx context.Context) (Result, error) {
 		return res, err
 	}
 	w.story.note(journal.TypeLog, "", fmt.Sprintf("watching %s for %s", now.Stable, warm.Round(time.Second)))
-	why, err := w.until(ctx, f, p.Now().Add(warm))
-	if err != nil || why == "" {
+	failed, err := w.until(ctx, f, p.Now().Add(warm))
+	if err != nil || failed == nil {
 		return res, stopped(ctx, err)
 	}
 	f.close()
 	if held := p.heldBack(hosts); held != "" {
-		return p.standStill(ctx, res, why, held)
+		return p.standStill(ctx, res, failed.Why, held)
 	}
-	back, err := p.Rollback(ctx, RollbackRequest{verdict: why})
+	back, err := p.Rollback(ctx, RollbackRequest{verdict: failed.Why})
 	if err != nil {
 		return back, err
 	}
-	return back, problem.New(problem.RolledBack, "`shipper logs --failed` shows what it said last, `shipper history` tells more; the previous release serves all traffic", "rolled back: %s", why)
+	return back, problem.New(problem.RolledBack, "`shipper logs --failed` shows what it said last, `shipper history` tells more; the previous release serves all traffic", "rolled back: %s", failed.Why)
 }
 
 // stillWarm is how long the old slot stays on the host that stops it first.
@@ -75,7 +75,8 @@ type watcher struct {
 	slots     map[string]release.Slot
 	questions map[string]question
 
-	mu sync.Mutex
+	mu   sync.Mutex
+	told bool // that a host does not tell what its canary uses
 }
 
 func (p *Pipeline) newWatcher(now FleetStatus, hosts []HostStatus) (*watcher, error) {
@@ -104,9 +105,10 @@ func (p *Pipeline) newWatcher(now FleetStatus, hosts []HostStatus) (*watcher, er
 	return w, nil
 }
 
-// until looks twice a second and says why the release has to go, if it has.
-// A host that does not answer is no reason: nothing is known of it.
-func (w *watcher) until(ctx context.Context, f fleet, end time.Time) (why string, err error) {
+// until looks twice a second and gives the verdict by which the release has
+// to go, if it has. A host that does not answer is no reason: nothing is known of it.
+func (w *watcher) until(ctx context.Context, f fleet, end time.Time) (*journal.Verdict, error) {
+	began, why := w.p.Now(), ""
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	var asking sync.WaitGroup
@@ -125,16 +127,17 @@ func (w *watcher) until(ctx context.Context, f fleet, end time.Time) (why string
 		}
 		now := w.p.Now()
 		if why != "" {
-			why += " → Failed while the old slot is warm"
-			w.story.tell(journal.TypeVerdict, "", journal.Verdict{Outcome: string(analysis.Failed), Why: why})
-			return why, nil
+			why = fmt.Sprintf("%s → Failed while the old slot is warm, %s after the watch began", why, now.Sub(began).Round(time.Second))
+			v := &journal.Verdict{Outcome: string(analysis.Failed), Why: why, Step: "watch", Elapsed: now.Sub(began).Seconds()}
+			w.story.tell(journal.TypeVerdict, "", v)
+			return v, nil
 		}
 		if !now.Before(end) {
-			return "", nil
+			return nil, nil
 		}
 		select {
 		case <-ctx.Done():
-			return "", context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		case <-tick.C:
 		}
 	}
@@ -184,6 +187,10 @@ func (w *watcher) verdict(ctx context.Context, asking *sync.WaitGroup) string {
 			defer w.mu.Unlock()
 			w.judge.Answer(q, v, err)
 		})
+	}
+	if untold := w.usage.Untold(now); untold != "" && !w.told {
+		w.told = true
+		w.story.note(journal.TypeWarning, "", untold)
 	}
 	v := w.judge.Verdict(now)
 	for _, m := range v.Measured {

@@ -180,13 +180,39 @@ func (e *Engine) judgeNow() {
 		e.out = append(e.out, Command{Verb: Measure, Signal: q.Signal, Seq: q.Number})
 	}
 	v := e.judge.Verdict(e.now)
+	if why := e.usage.Untold(e.now); why != "" && v.Outcome == Successful {
+		v.Outcome, v.Signal, v.Why = Inconclusive, "limits", why
+	}
 	e.verdict = v
+	e.hint()
 	for _, m := range v.Measured {
 		e.note(MeasurementNote(m))
 	}
 	if v.Outcome == FailedSignal {
 		e.fail(failure{why: v.Why, signal: v.Signal, judged: true, hosts: e.program[e.at].hosts})
 	}
+}
+
+// hint tells early what a step waits for, once.
+func (e *Engine) hint() {
+	o := e.program[e.at]
+	idle := e.verdict.Requests == 0 || e.verdict.Signal == "limits"
+	if e.hinted || !o.waits() || !o.gate && !idle || e.paused() || e.verdict.Outcome == Successful || e.now.Sub(e.entered) < hintAfter {
+		return
+	}
+	left := e.plan.patience()
+	if o.gate {
+		left -= e.now.Sub(e.entered)
+	}
+	if left <= 0 {
+		return
+	}
+	e.hinted = true
+	what := e.verdict.Why
+	if e.verdict.Requests == 0 {
+		what = "no request has come to the new release yet: is there any traffic on the public address? " + what
+	}
+	e.warn(fmt.Sprintf("%s waits for a verdict, %s more at most, then %s: %s", e.place(), brief(left.Round(time.Second)), e.plan.OnInsufficient, what))
 }
 
 // gate tells whether the evidence suffices to go on, and after SettleTime

@@ -12,6 +12,8 @@ const (
 	// attempts of a commit or an undo on one host, retryAfter apart.
 	attempts   = 3
 	retryAfter = time.Second
+	// hintAfter is when a step that waits for a verdict says so.
+	hintAfter = 30 * time.Second
 )
 
 // phase is which way the run goes.
@@ -56,6 +58,7 @@ type Engine struct {
 	starved bool   // too little data, a person decides
 	stuck   *stuck // failed, and onFailure is pause
 	closed  string // why the next batch may not begin
+	hinted  bool   // it was told what the step waits for
 	skipped bool   // the waits of the step that runs are over
 
 	permit    int  // number of the question whether the next batch may begin
@@ -199,7 +202,7 @@ func (e *Engine) next() {
 		e.enterBatch(o)
 	}
 	if o.step > 0 && (o.batch != before.batch || o.step != before.step) {
-		e.skipped = false
+		e.skipped, e.hinted = false, false
 		e.note(StepNote{Batch: o.batch, Batches: e.batches(), Step: o.step, Steps: o.steps, What: o.what})
 	}
 	if o.verb == Shift && o.weight > 0 && e.traffic.IsZero() {

@@ -24,6 +24,7 @@ func (e *Engine) leaveBehind(f failure) bool {
 		} else {
 			m.settled = true
 		}
+		e.usage.Forget(h)
 		e.warn(h + " is left behind: " + f.why)
 	}
 	e.without()

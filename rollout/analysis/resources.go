@@ -2,6 +2,8 @@ package analysis
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -27,6 +29,7 @@ const cpuTime = 10 * time.Second
 type Resources struct {
 	limits Limits
 	hosts  map[string]*meter
+	silent map[string]time.Time // since when a host does not tell, as the last look at it says
 }
 
 // meter is one host's canary.
@@ -39,15 +42,22 @@ type meter struct {
 
 // NewResources returns limits that no host has broken.
 func NewResources(l Limits) *Resources {
-	return &Resources{limits: l, hosts: map[string]*meter{}}
+	return &Resources{limits: l, hosts: map[string]*meter{}, silent: map[string]time.Time{}}
 }
 
-// Observe takes what a host's canary uses and says which limit it breaks. A
-// host that can not tell is not held to any.
+// Observe takes what a host's canary uses and says which limit it breaks. Of
+// a host that does not tell Untold speaks.
 func (r *Resources) Observe(now time.Time, host string, u *Usage) (why string, broken bool) {
-	if u == nil || r.limits == (Limits{}) {
+	switch _, silent := r.silent[host]; {
+	case r.limits == (Limits{}):
+		return "", false
+	case u == nil:
+		if !silent {
+			r.silent[host] = now
+		}
 		return "", false
 	}
+	delete(r.silent, host)
 	m := r.hosts[host]
 	if m == nil {
 		m = &meter{first: now, mark: *u, at: now}
@@ -71,3 +81,20 @@ func (r *Resources) Observe(now time.Time, host string, u *Usage) (why string, b
 	}
 	return "", false
 }
+
+// Untold says of which host it is not known whether it keeps the limits: it
+// never told what its canary uses, or not for a while.
+func (r *Resources) Untold(now time.Time) string {
+	for _, host := range slices.Sorted(maps.Keys(r.silent)) {
+		if r.hosts[host] == nil {
+			return host + " does not tell what its canary uses: nobody knows whether it keeps analysis.limits"
+		}
+		if silent := now.Sub(r.silent[host]); silent >= staleAfter {
+			return fmt.Sprintf("%s does not tell for %s what its canary uses: nobody knows whether it keeps analysis.limits", host, silent.Round(time.Second))
+		}
+	}
+	return ""
+}
+
+// Forget drops a host that is looked at no more.
+func (r *Resources) Forget(host string) { delete(r.silent, host) }

@@ -47,3 +47,29 @@ func TestResources(t *testing.T) {
 		t.Error(why)
 	}
 }
+
+// TestUsageThatIsNotTold: a host that does not tell is held to no limit, and
+// that is said for as long as it lasts.
+func TestUsageThatIsNotTold(t *testing.T) {
+	r := NewResources(Limits{Memory: 1})
+	for i, step := range []struct {
+		usage *Usage
+		want  string
+	}{
+		{nil, "a does not tell what its canary uses: nobody knows whether it keeps analysis.limits"},
+		{&Usage{}, ""}, {nil, ""}, {nil, "a does not tell for 20s what its canary uses: nobody knows whether it keeps analysis.limits"}, {&Usage{}, ""},
+	} {
+		now := t0.Add(seconds(20 * i))
+		r.Observe(now, "a", step.usage)
+		if why := r.Untold(now); why != step.want {
+			t.Errorf("look %d: %q", i, why)
+		}
+	}
+	r.Observe(t0, "b", nil)
+	r.Forget("b")
+	free := NewResources(Limits{})
+	free.Observe(t0, "a", nil)
+	if why := r.Untold(t0.Add(seconds(200))) + free.Untold(t0.Add(seconds(200))); why != "" {
+		t.Errorf("%s", why)
+	}
+}
