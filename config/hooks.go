@@ -6,15 +6,37 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-shipper/shipper/release"
 )
 
 // Hook is a program or a webhook that is told at stages of a run: exactly one
-// of Exec and Web. What they are told comes by the environment or as JSON.
+// of Exec, Web and Host. What they are told comes by the environment or as JSON.
 type Hook struct {
-	Name string   `yaml:"name"` // in the journal; default: hook and its number
-	On   []string `yaml:"on" enum:"beforeBuild|afterBuild|beforePush|afterPush|beforeStart|afterStart|beforeShift|afterShift|beforePromote|beforeRollback|promoted|rolledBack|aborted|failed|paused|ended"`
-	Exec *Program `yaml:"exec"`
-	Web  *Webhook `yaml:"web"`
+	Name string       `yaml:"name"` // in the journal; default: hook and its number
+	On   []string     `yaml:"on" enum:"beforeBuild|afterBuild|beforePush|afterPush|beforeStart|afterStart|beforeShift|afterShift|beforePromote|beforeRollback|promoted|rolledBack|aborted|failed|paused|ended"`
+	Exec *Program     `yaml:"exec"`
+	Web  *Webhook     `yaml:"web"`
+	Host *HostProgram `yaml:"host"`
+}
+
+// HostProgram is a program of the release that runs on each host.
+type HostProgram struct {
+	Command []string          `yaml:"command"` // its path in the release, then arguments
+	Env     map[string]string `yaml:"env" scalar:"any"`
+	Timeout time.Duration     `yaml:"timeout"`
+}
+
+const (
+	defaultHostTimeout = time.Minute
+	maxHostTimeout     = 10 * time.Minute
+)
+
+func (h *HostProgram) setDefaults() { h.Timeout = defaultHostTimeout }
+
+// OnHosts are the stages at which a program of the release can run.
+func OnHosts() []string {
+	return []string{"beforeStart", "afterStart", "beforeShift", "afterShift", "beforePromote"}
 }
 
 // Webhook is an address that gets a POST.
@@ -50,8 +72,8 @@ func (c *checker) hooks() {
 	for i, h := range c.t.Hooks {
 		at := fmt.Sprintf("hooks[%d]", i)
 		switch {
-		case (h.Exec != nil) == (h.Web != nil):
-			c.problem(at, "write exec: {command: [program]} or web: {url: https://…}", "`%s`: a hook has exactly one of exec, web", at)
+		case h.kinds() != 1:
+			c.problem(at, "write exec: {command: [program]}, web: {url: https://…} or host: {command: [migrate.exe]}", "`%s`: a hook has exactly one of exec, web, host", at)
 			continue
 		case len(h.On) == 0:
 			c.problem(at, "write on: [promoted, rolledBack, failed]", "`%s.on` is missing", at)
@@ -63,7 +85,51 @@ func (c *checker) hooks() {
 	}
 }
 
+func (h Hook) kinds() int {
+	n := 0
+	for _, is := range []bool{h.Exec != nil, h.Web != nil, h.Host != nil} {
+		if is {
+			n++
+		}
+	}
+	return n
+}
+
+// hostHook: what is no part of the release cannot be named, and secrets come
+// from service.secrets.
+func (c *checker) hostHook(at string, h Hook) {
+	p := *h.Host
+	switch {
+	case len(p.Command) == 0:
+		c.problem(at+".host.command", "write command: [migrate.exe, up]", "`%s.host.command` is missing", at)
+	case release.CheckPath(p.Command[0]) != nil:
+		c.problem(at+".host.command[0]", "name it by its path in the release, like migrate.exe; service.files brings it along", "`%s.host.command`: %v", at, release.CheckPath(p.Command[0]))
+	}
+	if p.Timeout <= 0 || p.Timeout > maxHostTimeout {
+		c.problem(at+".host.timeout", "1m is usual", "`%s.host.timeout`: %v is not between 0 and %v", at, p.Timeout, maxHostTimeout)
+	}
+	for i, stage := range h.On {
+		if !slices.Contains(OnHosts(), stage) {
+			c.problem(fmt.Sprintf("%s.on[%d]", at, i), "it may be one of "+strings.Join(OnHosts(), ", "), "`%s.on`: no program of the release runs on hosts at %s", at, stage)
+		}
+	}
+	for i, arg := range p.Command {
+		if hasRef(arg) {
+			c.problem(fmt.Sprintf("%s.host.command[%d]", at, i), "the program has service.secrets in its environment", "`%s.host.command`: a secret does not belong into arguments", at)
+		}
+	}
+	for name, value := range p.Env {
+		if hasRef(value) {
+			c.problem(at+".host.env."+name, "put it under service.secrets, which the program has in its environment", "`%s.host.env`: a secret does not belong into plain variables", at)
+		}
+	}
+}
+
 func (c *checker) hook(at string, h Hook) {
+	if h.Host != nil {
+		c.hostHook(at, h)
+		return
+	}
 	texts := map[string]string{}
 	if h.Exec != nil {
 		c.program(at+".exec", *h.Exec)

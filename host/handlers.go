@@ -40,6 +40,7 @@ func (g *Guard) handlers() *rpc.Handlers {
 	rpc.HandleQuiet(h, rpc.MethodRemove, g.remove)
 	rpc.Handle(h, rpc.MethodRouter, g.changeRouter)
 	rpc.HandleQuiet(h, rpc.MethodKeep, quiet(g, func(p rpc.Start) string { return p.Service }, (*service).keepFor))
+	rpc.Handle(h, rpc.MethodHook, to(g, func(p rpc.Hook) string { return p.Service }, (*service).hook))
 	rpc.Handle(h, rpc.MethodStart, to(g, func(p rpc.Start) string { return p.Service }, (*service).start))
 	rpc.Handle(h, rpc.MethodReplace, to(g, func(p rpc.Start) string { return p.Service }, (*service).replaceStable))
 	rpc.Handle(h, rpc.MethodCheck, to(g, func(p rpc.Check) string { return p.Service }, (*service).check))

@@ -52,6 +52,10 @@ func (s *service) dismantle(ctx context.Context) error {
 			return err
 		}
 	}
+	err := errors.Join(s.g.opts.SCM.Stop(ctx, s.hookName(), stopMargin), s.g.opts.SCM.Delete(ctx, s.hookName()))
+	if err != nil && !errors.Is(err, scm.ErrNotFound) {
+		return err
+	}
 	return s.g.store.RemoveService(s.name)
 }
 

@@ -84,26 +84,10 @@ func (s *service) outfit(r release.Revision, slot release.Slot, port int) (relea
 
 // grant gives the slot's account what it needs, and no more.
 func (s *service) grant(r release.Revision, slot release.Slot) error {
-	account := s.account(r, slot)
-	access := []struct {
-		path string
-		how  acl.Access
-	}{
-		{s.g.store.Path(s.name, r.Release), acl.Read},
-		{filepath.Dir(s.g.opts.Executable), acl.Read},
-		{s.slotDir(slot), acl.Read},
-		{s.g.opts.Layout.Logs(s.name, slot), acl.Modify},
-		{s.dataDir(), acl.Modify},
-	}
-	for _, a := range access {
-		if err := os.MkdirAll(a.path, 0o700); err != nil {
-			return fmt.Errorf("make folder: %w", err)
-		}
-		if err := acl.Grant(a.path, account, a.how); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.share(s.account(r, slot), map[string]acl.Access{
+		s.g.store.Path(s.name, r.Release): acl.Read, filepath.Dir(s.g.opts.Executable): acl.Read, s.slotDir(slot): acl.Read,
+		s.g.opts.Layout.Logs(s.name, slot): acl.Modify, s.dataDir(): acl.Modify,
+	})
 }
 
 // writeFiles replaces the slot's configuration, role and secrets. A file with

@@ -323,6 +323,12 @@ func drawn(c rpc.Counters) bool {
 	return false
 }
 
+func (d *driver) slotStarted(name string) rpc.Started {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.slots[name]
+}
+
 // slot is where the run's revision runs on a host.
 func (d *driver) slot(name string) release.Slot {
 	d.mu.Lock()

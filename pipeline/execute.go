@@ -25,6 +25,9 @@ func (d *driver) execute(ctx context.Context, c rollout.Command) error {
 	h := d.f.byName(c.Host)
 	switch c.Verb {
 	case rollout.Start:
+		if err := d.hook(ctx, "beforeStart", h, ""); err != nil {
+			return err
+		}
 		return d.start(ctx, h)
 	case rollout.Smoke:
 		if err := d.smoke(ctx, h); err != nil {

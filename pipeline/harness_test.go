@@ -24,6 +24,7 @@ import (
 	"github.com/go-shipper/shipper/host/router"
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/host/scm"
+	"github.com/go-shipper/shipper/host/wrapper"
 	"github.com/go-shipper/shipper/journal"
 	"github.com/go-shipper/shipper/packaging"
 	"github.com/go-shipper/shipper/problem"
@@ -59,6 +60,16 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		return
+	}
+	if len(os.Args) > 3 && os.Args[1] == "wrap" {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+		defer stop()
+		c, err := wrapper.Load(os.Args[3])
+		if err != nil {
+			os.Exit(1)
+		}
+		code, _ := wrapper.Run(ctx, c, func() {})
+		os.Exit(int(code))
 	}
 	if len(os.Args) > 3 && os.Args[1] == "hook" {
 		os.Exit(hookProgram(os.Args[2], os.Args[3]))
@@ -348,7 +359,7 @@ func (b *bed) bundle(version string) string {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	body := []byte("#!/bin/sh\nexec '" + exe + "' \"$@\"\n") // small, so that pushes cost nothing
+	body := []byte("#!/bin/sh\n[ \"$1\" = migrate ] && exit $2\nexec '" + exe + "' \"$@\"\n") // small, so that pushes cost nothing
 	if runtime.GOOS == "windows" {
 		if body, err = os.ReadFile(exe); err != nil {
 			b.t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/go-shipper/shipper/config"
+	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/journal"
 	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/release"
@@ -52,7 +54,7 @@ func (p *Pipeline) hooksAt(ctx context.Context, s *story, stage, verb string, re
 	if !config.Stops(stage) && stage != "beforeRollback" {
 		about.State = res.State
 	}
-	return p.tellHooks(ctx, s, about)
+	return p.tellHooks(ctx, s, about, nil)
 }
 
 // hook runs the hooks of a stage that every host goes through. A way back asks none.
@@ -68,21 +70,49 @@ func (d *driver) hook(ctx context.Context, stage string, h *host, weight string)
 	}
 	return d.p.tellHooks(ctx, d.story, told{
 		Stage: stage, Verb: d.task.hooks, Version: d.task.release.Version, Release: d.task.release, Host: h.Name, Weight: weight,
+	}, func(ctx context.Context, hook config.Hook, about told) error { return d.onHost(ctx, h, hook, about) })
+}
+
+// onHost runs a program of the release on the host. Before the start it needs
+// the revision; later the host has it.
+func (d *driver) onHost(ctx context.Context, h *host, hook config.Hook, about told) error {
+	start := d.p.startKept(d.slotStarted(h.Name).Revision, d.task.release)
+	if about.Stage == "beforeStart" {
+		var err error
+		if start, err = d.task.start(h); err != nil {
+			return err
+		}
+	}
+	req := rpc.Hook{
+		Start: start, Name: hook.Name, Stage: about.Stage, Command: hook.Host.Command, Limit: hook.Host.Timeout,
+		Vars: map[string]string{"SHIPPER_VERB": about.Verb, "SHIPPER_ENVIRONMENT": d.p.Target.Environment, "SHIPPER_WEIGHT": about.Weight},
+	}
+	maps.Copy(req.Vars, hook.Host.Env)
+	req.Fenced = h.fenced(d.run)
+	return h.call(ctx, d.patience(), func(c *rpc.Client) error {
+		_, err := c.Hook(ctx, req)
+		return err
 	})
 }
 
-func (p *Pipeline) tellHooks(ctx context.Context, s *story, about told) error {
+// tellHooks tells all hooks of a stage. Those on hosts run where there is one;
+// before the start, programs here are told once, and those on hosts for each.
+func (p *Pipeline) tellHooks(ctx context.Context, s *story, about told, onHost func(context.Context, config.Hook, told) error) error {
 	if s.run == "" { // plan and build are no runs
 		return nil
 	}
 	stage := about.Stage
 	about.Run, about.Service, about.Environment, about.Owner = s.run, p.Target.Service.Name, p.Target.Environment, p.Owner
 	for _, h := range p.Target.Hooks {
-		if !slices.Contains(h.On, stage) {
+		if here := h.Host == nil; !slices.Contains(h.On, stage) || here != (onHost == nil) && (!here || stage == "beforeStart") {
 			continue
 		}
 		began := p.Now()
-		err := runHook(ctx, h, about)
+		run := runHook
+		if h.Host != nil {
+			run = onHost
+		}
+		err := run(ctx, h, about)
 		if err == nil {
 			s.note(journal.TypeHook, about.Host, fmt.Sprintf("%s at %s: done in %.1f s", h.Name, stage, p.Now().Sub(began).Seconds()))
 			continue
@@ -123,6 +153,9 @@ func (p *Pipeline) outcomes(ctx context.Context, s *story, verb string, res Resu
 func (p *Pipeline) readyHooks() error {
 	for _, h := range p.Target.Hooks {
 		var err error
+		if h.Host != nil {
+			continue
+		}
 		if h.Exec != nil {
 			_, err = resolveAll(h.Exec.Env)
 		} else {

@@ -132,6 +132,35 @@ func TestAHookThatFails(t *testing.T) {
 	b.want(res, err, rollout.Failed, problem.Usage)
 }
 
+// A program of the release runs on the host, before the instance starts and
+// later; one that fails is the host's failure.
+func TestHooksOnHosts(t *testing.T) {
+	b := newBed(t)
+	b.steps()
+	hook := config.Hook{Name: "migrate", On: config.OnHosts(), Host: &config.HostProgram{Command: []string{"orders", "migrate", "0"}, Timeout: time.Minute}}
+	b.target.Hooks = []config.Hook{hook}
+	res, err := b.deploy(t.Context(), "1.0.0", nil)
+	b.want(res, err, rollout.Promoted, 0)
+	for _, stage := range config.OnHosts() {
+		if !strings.Contains(b.story(), "migrate at "+stage+": done") {
+			t.Errorf("nothing ran at %s\n%s", stage, b.story())
+		}
+	}
+	for _, stage := range config.OnHosts() {
+		hook.On, hook.Host = []string{stage}, &config.HostProgram{Command: []string{"orders", "migrate", "7"}, Timeout: time.Minute}
+		b.target.Hooks = []config.Hook{hook}
+		res, err = b.deploy(t.Context(), "1.1.0", nil)
+		if b.want(res, err, rollout.RolledBack, problem.RolledBack); err == nil || !strings.Contains(err.Error(), "exit code 7") {
+			t.Errorf("%s: %v", stage, err)
+		}
+		b.stable("1.0.0")
+	}
+	res, err = b.pipeline().Rollback(t.Context(), RollbackRequest{}) // a way back asks none
+	if err == nil || !strings.Contains(err.Error(), "no committed revision") {
+		t.Errorf("%s: %v", res.State, err)
+	}
+}
+
 func TestWebhooks(t *testing.T) {
 	b := newBed(t)
 	b.steps()
