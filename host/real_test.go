@@ -20,6 +20,7 @@ import (
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/host/scm"
 	"github.com/go-shipper/shipper/host/wrapper"
+	"github.com/go-shipper/shipper/lab/ports"
 	"github.com/go-shipper/shipper/release"
 )
 
@@ -122,17 +123,7 @@ func newReal(t *testing.T) *real {
 	})
 	m := &machine{t: t, layout: layout, guard: g}
 	m.c = m.dial()
-	return &real{machine: m, port: freePort(t), ports: rpc.Ports{Blue: freePort(t), Green: freePort(t)}, own: own, manager: manager}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return &real{machine: m, port: ports.Free(t), ports: rpc.Ports{Blue: ports.Free(t), Green: ports.Free(t)}, own: own, manager: manager}
 }
 
 func (m *real) params(r *run, version string, env map[string]string) rpc.Start {

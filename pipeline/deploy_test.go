@@ -12,6 +12,7 @@ import (
 	"github.com/go-shipper/shipper/config"
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/journal"
+	"github.com/go-shipper/shipper/lab/ports"
 	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/rollout"
 	"github.com/go-shipper/shipper/transport"
@@ -275,7 +276,7 @@ func TestOnlyTheAddressChanges(t *testing.T) {
 	res, err := b.deploy(t.Context(), "1.0.0", nil)
 	b.want(res, err, rollout.Promoted, 0)
 	old := b.target.Traffic.Listen
-	b.target.Traffic.Listen = fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	b.target.Traffic.Listen = fmt.Sprintf("127.0.0.1:%d", ports.Free(t))
 	res, err = b.deploy(t.Context(), "1.0.0", nil)
 	b.want(res, err, rollout.Promoted, 0)
 	for listen, want := range map[string]bool{old: false, b.target.Traffic.Listen: true} {

@@ -26,6 +26,7 @@ import (
 	"github.com/go-shipper/shipper/host/scm"
 	"github.com/go-shipper/shipper/host/wrapper"
 	"github.com/go-shipper/shipper/journal"
+	"github.com/go-shipper/shipper/lab/ports"
 	"github.com/go-shipper/shipper/packaging"
 	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/release"
@@ -283,8 +284,8 @@ func newBed(t *testing.T) *bed {
 	}
 	b.machines["web1"] = newMachine(t, "web1")
 	b.target.Hosts = []config.Host{{Name: "web1", Address: "web1"}}
-	b.target.Traffic = config.Traffic{Router: "embedded", Listen: fmt.Sprintf("127.0.0.1:%d", freePort(t)), DrainTimeout: 2 * time.Second, Boot: "refuse"}
-	b.target.Service.Ports = config.Ports{Blue: freePort(t), Green: freePort(t)}
+	b.target.Traffic = config.Traffic{Router: "embedded", Listen: fmt.Sprintf("127.0.0.1:%d", ports.Free(t)), DrainTimeout: 2 * time.Second, Boot: "refuse"}
+	b.target.Service.Ports = config.Ports{Blue: ports.Free(t), Green: ports.Free(t)}
 	b.steps(config.Step{SetWeight: weight(50)}, config.Step{Analysis: true})
 	return b
 }
@@ -295,17 +296,6 @@ func weight(percent int) *release.Weight {
 }
 
 func (b *bed) steps(steps ...config.Step) { b.target.Rollout.Steps = steps }
-
-// freePort asks the system for a port; slots and listeners want fixed ones.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
 
 // pipeline is a controller of its own.
 func (b *bed) pipeline() *Pipeline {

@@ -10,6 +10,7 @@ import (
 	"github.com/go-shipper/shipper/config"
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/journal"
+	"github.com/go-shipper/shipper/lab/ports"
 	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/release"
 	"github.com/go-shipper/shipper/rollout"
@@ -102,7 +103,7 @@ func (b *bed) production(wait time.Duration) *Pipeline {
 	p.Target.Hosts = []config.Host{{Name: "prod1", Address: "prod1"}}
 	p.Target.Traffic.Router = "none"
 	p.Target.Traffic.Listen = ""
-	p.Target.Service.Ports = config.Ports{Blue: freePort(b.t), Green: freePort(b.t)}
+	p.Target.Service.Ports = config.Ports{Blue: ports.Free(b.t), Green: ports.Free(b.t)}
 	p.Target.Requires = config.Requires{Environment: b.target.Environment, For: wait}
 	p.Before = b.pipeline()
 	return p

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-shipper/shipper/config"
 	"github.com/go-shipper/shipper/journal"
+	"github.com/go-shipper/shipper/lab/ports"
 	"github.com/go-shipper/shipper/lab/promtest"
 	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/rollout"
@@ -20,7 +21,7 @@ import (
 // scraped starts a real Prometheus that scrapes the router of the bed.
 func (b *bed) scraped() (address string) {
 	b.t.Helper()
-	b.target.Traffic.Metrics = fmt.Sprintf("127.0.0.1:%d", freePort(b.t))
+	b.target.Traffic.Metrics = fmt.Sprintf("127.0.0.1:%d", ports.Free(b.t))
 	return promtest.Start(b.t, b.target.Traffic.Metrics, 200*time.Millisecond)
 }
 

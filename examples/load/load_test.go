@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/go-shipper/shipper/lab/ports"
 )
 
 // service answers as version in slot, with the status that it is told.
@@ -100,17 +102,13 @@ func raw(t *testing.T, answer func(net.Conn)) string {
 }
 
 func TestTellsLossesApart(t *testing.T) {
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
+	closed := ports.Address(t)
 	tests := map[string]struct {
 		url     string
 		timeout time.Duration
 		want    Loss
 	}{
-		"nobody listens":    {"http://" + closed.Addr().String(), 0, Refused},
+		"nobody listens":    {"http://" + closed, 0, Refused},
 		"closed unanswered": {raw(t, func(net.Conn) {}), 0, Cut},
 		"reset":             {raw(t, func(c net.Conn) { c.(*net.TCPConn).SetLinger(0) }), 0, Cut},
 		"half a body": {raw(t, func(c net.Conn) {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-shipper/shipper/lab/ports"
 )
 
 const (
@@ -72,12 +74,7 @@ func exists(path string) bool {
 
 // configure writes the files of the KDC and of its clients.
 func (k *KDC) configure(o Options) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		k.t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
+	address := ports.Address(k.t)
 	k.write("kdc.conf", fmt.Sprintf(`[kdcdefaults]
  kdc_listen = ""
  kdc_tcp_listen = %[1]s

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/go-shipper/shipper/config"
+	"github.com/go-shipper/shipper/lab/ports"
 )
 
 // gateway is the real S3 server of the tests: it checks every signature.
@@ -47,7 +48,7 @@ func newS3(t *testing.T) (c config.S3, root string) {
 	if err := os.Mkdir(filepath.Join(root, "bundles"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	address := freeAddress(t)
+	address := ports.Address(t)
 	cmd := exec.CommandContext(t.Context(), exe, "--port", address, "posix", "--sidecar", t.TempDir(), root)
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+accessKey, "ROOT_SECRET_KEY="+secretKey)
 	out, err := cmd.StdoutPipe()
@@ -97,16 +98,6 @@ func awaitListener(t *testing.T, address string) {
 			t.Fatal("the S3 server does not listen at " + address)
 		}
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 const token = "ghp_token_of_the_test"

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/go-shipper/shipper/lab/ports"
 	"github.com/go-shipper/shipper/transport"
 	"github.com/go-shipper/shipper/transport/ssh"
 )
@@ -48,7 +49,7 @@ func startServer(t *testing.T) *server {
 	h := &server{lockedKey: []byte(read(t, locked)), fingerprint: print}
 	write(t, filepath.Join(dir, "authorized"), read(t, key+".pub")+read(t, locked+".pub"))
 	for try := 0; ; try++ {
-		port := freePort(t)
+		port := ports.Free(t)
 		conf := filepath.Join(dir, "sshd_config")
 		write(t, conf, fmt.Sprintf("Port %d\nListenAddress 127.0.0.1\nHostKey %s\nAuthorizedKeysFile %s\nPidFile none\n"+
 			"StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nMaxStartups 100\n%s", port, hostKey, filepath.Join(dir, "authorized"), job()))
@@ -133,16 +134,6 @@ func newKey(t *testing.T, name, passphrase string) (file, fingerprint string) {
 		t.Fatal(err)
 	}
 	return file, strings.Fields(string(out))[1]
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // echoPort is a server that answers with something that is no SSH.

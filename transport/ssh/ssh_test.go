@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-shipper/shipper/lab/ports"
 	"github.com/go-shipper/shipper/transport"
 	"github.com/go-shipper/shipper/transport/ssh"
 	"github.com/go-shipper/shipper/transport/transporttest"
@@ -27,11 +28,7 @@ func TestContract(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	h := startServer(t)
 	other, _ := newKey(t, "other", "")
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
+	closed := ports.Free(t)
 	empty := filepath.Join(t.TempDir(), "known_hosts")
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -55,7 +52,7 @@ func TestRefusals(t *testing.T) {
 		{"host with another key", func(c *ssh.Config) { c.KnownHosts = changed }, transport.Certificate, "changed"},
 		{"another fingerprint", func(c *ssh.Config) { c.Fingerprint = "SHA256:AAAA" }, transport.Certificate, h.fingerprint},
 		{"nothing to compare with", func(c *ssh.Config) { c.KnownHosts = "" }, transport.Certificate, "transport.ssh.hostKey"},
-		{"nobody listens", func(c *ssh.Config) { c.Port = closed.Addr().(*net.TCPAddr).Port }, transport.Unreachable, "Get-Service sshd"},
+		{"nobody listens", func(c *ssh.Config) { c.Port = closed }, transport.Unreachable, "Get-Service sshd"},
 		{"no SSH server", func(c *ssh.Config) { c.Port = echoPort(t) }, transport.Unreachable, "SSH server"},
 	}
 	for _, c := range cases {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-shipper/shipper/lab/ports"
 	"github.com/go-shipper/shipper/lab/wsman"
 	"github.com/go-shipper/shipper/transport"
 )
@@ -85,17 +86,13 @@ func TestByProxy(t *testing.T) {
 func TestProxyThatRefuses(t *testing.T) {
 	h := startHost(t, wsman.Limits{})
 	address, _ := startProxy(t, h.https.Port)
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
+	closed := ports.Address(t)
 	right := url.UserPassword("agent", "secret")
 	for name, u := range map[string]*url.URL{
 		"a port it does not tunnel to": {Scheme: "http", Host: address, User: right},
 		"a wrong password":             {Scheme: "http", Host: address, User: url.UserPassword("agent", "wrong")},
 		"no password":                  {Scheme: "http", Host: address},
-		"nobody there":                 {Scheme: "http", Host: closed.Addr().String()},
+		"nobody there":                 {Scheme: "http", Host: closed},
 		"no HTTP proxy":                {Scheme: "socks5", Host: address},
 	} {
 		t.Run(name, func(t *testing.T) {

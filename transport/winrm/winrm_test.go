@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-shipper/shipper/lab/ports"
 	"github.com/go-shipper/shipper/lab/wsman"
 	"github.com/go-shipper/shipper/transport"
 	"github.com/go-shipper/shipper/transport/transporttest"
@@ -53,11 +54,7 @@ func denied(t *testing.T, err error, kind transport.Kind, hint string) *transpor
 
 func TestRefusals(t *testing.T) {
 	h := startHost(t, wsman.Limits{})
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
+	closed := ports.Free(t)
 	cases := []struct {
 		name   string
 		base   Config
@@ -73,7 +70,7 @@ func TestRefusals(t *testing.T) {
 		{"unknown authority", h.https, func(c *Config) { c.CAFile = ""; c.RootCAs = x509.NewCertPool() }, transport.Certificate, hintCA},
 		{"other name", h.https, func(c *Config) { c.Address = "localhost" }, transport.Certificate, hintName},
 		{"no such file of authorities", h.https, func(c *Config) { c.CAFile += ".none" }, transport.Certificate, hintCA},
-		{"nobody listens", h.http, func(c *Config) { c.Port = closed.Addr().(*net.TCPAddr).Port }, transport.Unreachable, hintUnreachable},
+		{"nobody listens", h.http, func(c *Config) { c.Port = closed }, transport.Unreachable, hintUnreachable},
 		{"HTTPS at the HTTP port", h.https, func(c *Config) { c.Port = h.http.Port }, transport.Unreachable, hintScheme},
 		{"no user", h.http, func(c *Config) { c.User = "" }, transport.Denied, hintCredentials},
 	}

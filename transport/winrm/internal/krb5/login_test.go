@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-shipper/shipper/lab/kdctest"
+	"github.com/go-shipper/shipper/lab/ports"
 )
 
 func TestTickets(t *testing.T) {
@@ -132,12 +133,8 @@ func TestSilentKDC(t *testing.T) {
 }
 
 func TestNoKDC(t *testing.T) {
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
-	l, err := NewLogin(Credentials{User: "alice@" + kdctest.Realm, Password: "x", Config: configFor(closed.Addr().String())})
+	closed := ports.Address(t)
+	l, err := NewLogin(Credentials{User: "alice@" + kdctest.Realm, Password: "x", Config: configFor(closed)})
 	if err != nil {
 		t.Fatal(err)
 	}
