@@ -117,6 +117,8 @@ func TestStartsThatFail(t *testing.T) {
 	}{
 		{"does not start", func(m *machine) { m.scm.failing[green] = &scm.StartError{Service: green, Code: 1067} }},
 		{"never listens", func(m *machine) { m.scm.deaf[green] = true }},
+		{"may not log on as a service", func(m *machine) { m.scm.failing[green] = &scm.StartError{Service: green, Code: scm.CodeLogon} }},
+		{"reports too late", func(m *machine) { m.scm.failing[green] = &scm.StartError{Service: green, Code: scm.CodeRequestTimeout} }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
