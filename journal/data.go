@@ -19,6 +19,7 @@ type RunStarted struct {
 	Version     string          `json:"shipper,omitempty"`
 	Settings    release.Digest  `json:"settings,omitempty"` // of all that the run goes by, beside the revision
 	Hotfix      bool            `json:"hotfix,omitempty"`
+	Provenance  *Provenance     `json:"provenance,omitempty"`
 	Retries     string          `json:"retries,omitempty"` // the run that it goes on with
 
 	Irreversible bool `json:"irreversible,omitempty"` // there is no way back behind this release

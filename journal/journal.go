@@ -53,6 +53,7 @@ const (
 	TypeRun          = "run"           // report of history: RunSummary (shown)
 	TypeTravel       = "travel"        // report of plan: Travel (shown)
 	TypeForecast     = "forecast"      // report of plan: Forecast (shown)
+	TypeReport       = "report"        // report of report: Report (shown)
 	TypeWayBack      = "way.back"      // report of rollback --check: WayBack (shown)
 	TypePlan         = "plan"          // report of plan --out: Plan (shown)
 	TypePruned       = "pruned"        // report of prune: Pruned (shown)

@@ -38,7 +38,7 @@ func (p *Pipeline) Deploy(ctx context.Context, req DeployRequest) (Result, error
 		return res, stopped(ctx, err)
 	}
 	defer b.Close()
-	d.b, res.Release, d.want = b, b.Release(), b.Release()
+	d.b, res.Release, d.want, s.origin = b, b.Release(), b.Release(), provenance(b)
 	if err := d.ready(ctx); err != nil {
 		return res, stopped(ctx, err)
 	}
@@ -420,8 +420,13 @@ func (p *Pipeline) opening(s *story, verb string, r release.Release, f fleet) jo
 		Owner: p.Owner, Address: p.Address, Release: r,
 		Strategy: strategy, Hosts: f.names(), Version: p.Version,
 		Irreversible: verb == "deploy" && p.Target.Rollback.Irreversible,
-		Settings:     p.settingsDigest(), Hotfix: s.hotfix, Retries: s.retries,
+		Settings:     p.settingsDigest(), Hotfix: s.hotfix, Retries: s.retries, Provenance: s.origin,
 	}
+}
+
+func provenance(b *packaging.Bundle) *journal.Provenance {
+	m := b.Manifest
+	return &journal.Provenance{Commit: m.Commit, Builder: m.Builder, Toolchain: m.Toolchain, Signed: len(b.Attestation) > 0}
 }
 
 // closing writes the result for those who read the journal later; the command

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/journal"
 	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/release"
@@ -17,40 +16,20 @@ import (
 // Replay judges a recorded run again, by the signals of the configuration as
 // it is now, and tells what each step would have come to.
 func (p *Pipeline) Replay(ctx context.Context, run string) ([]journal.Replayed, error) {
-	records, err := p.story(ctx, run)
-	if err != nil {
+	records, away, err := p.journals(ctx, run)
+	switch {
+	case err != nil:
 		return nil, err
+	case len(records) == 0 && away != nil:
+		return nil, away
+	case len(records) == 0:
+		return nil, problem.New(problem.Failed, "`shipper history` lists the runs that the hosts remember", "run %s is not known on any host", run)
 	}
 	if !slices.ContainsFunc(records, func(r journal.Record) bool { return r.Type == journal.TypeLook }) {
 		return nil, problem.New(problem.Failed, "`shipper history` lists runs; rollbacks and older runs have no counters in their journals",
 			"run %s can not be judged again: its journal has no counters", run)
 	}
 	return p.replay(records)
-}
-
-// story is a run's journal, put together from all hosts that have it.
-func (p *Pipeline) story(ctx context.Context, run string) ([]journal.Record, error) {
-	f := p.fleet()
-	defer f.close()
-	if err := f.connect(ctx, false); err != nil {
-		return nil, err
-	}
-	var stories [][]journal.Record
-	var last error
-	for _, h := range f {
-		err := h.call(ctx, 0, func(c *rpc.Client) error {
-			records, err := c.Read(ctx, rpc.Read{Service: p.Target.Service.Name, Run: run})
-			stories = append(stories, records)
-			return err
-		})
-		if err != nil {
-			last = err
-		}
-	}
-	if all := journal.Merge(stories...); len(all) > 0 {
-		return all, nil
-	}
-	return nil, remoteProblem(last, "read the journal of run "+run)
 }
 
 // replayer feeds a judge from a journal.

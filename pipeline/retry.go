@@ -92,6 +92,7 @@ func (p *Pipeline) lastDeploy(ctx context.Context, run string) (*tried, error) {
 // again does on the hosts that lack the release what the run before did not.
 func (d *deployment) again(ctx context.Context, hosts []HostStatus, res Result) (Result, error) {
 	d.req.Hotfix = d.tried.began.Hotfix
+	d.s.origin = d.tried.began.Provenance
 	d.s.hotfix, d.s.retries, d.want = d.req.Hotfix, d.tried.run, d.tried.began.Release
 	d.before = map[string]rpc.ServiceStatus{}
 	lacks := map[string]bool{}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/journal"
@@ -74,26 +73,14 @@ func firstError(hosts []HostStatus) error {
 	return nil
 }
 
-// History merges what all hosts remember, oldest run first.
+// History merges what all hosts remember, oldest run first. The error names
+// hosts that do not answer; what the others remember is there all the same.
 func (p *Pipeline) History(ctx context.Context) ([]HistoryEntry, error) {
-	f := p.fleet()
-	defer f.close()
-	there, err := p.gather(ctx, f, false, p.missing())
-	if err != nil {
-		return nil, err
+	records, away, err := p.journals(ctx, "*")
+	if err == nil && !p.lenient() {
+		err = away
 	}
-	var mu sync.Mutex
-	var stories [][]journal.Record
-	err = there.each(ctx, func(ctx context.Context, h *host) error {
-		return h.call(ctx, 0, func(c *rpc.Client) error {
-			records, err := c.Read(ctx, rpc.Read{Service: p.Target.Service.Name, Run: "*"})
-			mu.Lock()
-			defer mu.Unlock()
-			stories = append(stories, records)
-			return err
-		})
-	})
-	return entries(journal.Merge(stories...)), remoteProblem(err, "read history")
+	return entries(records), err
 }
 
 // entries picks the two ends of each run. A run whose beginning no host knows

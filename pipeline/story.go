@@ -21,6 +21,7 @@ type story struct {
 	changed chan struct{}
 	hotfix  bool   // for the record that opens the run
 	retries string // the run that it goes on with
+	origin  *journal.Provenance
 }
 
 func newStory(run string, now func() time.Time, emit func(journal.Record)) *story {

@@ -46,7 +46,7 @@ func TestWatchTakesBack(t *testing.T) {
 				t.Errorf("it ended by %v\n%s", err, b.story())
 			}
 			st := b.stable("1.0.0")
-			records, err := b.pipeline().story(t.Context(), st.Run)
+			records, err := b.pipeline().Story(t.Context(), st.Run)
 			if err != nil || !slices.ContainsFunc(records, func(r journal.Record) bool {
 				return r.Type == journal.TypeVerdict && strings.Contains(string(r.Data), c.why)
 			}) {

@@ -86,7 +86,7 @@ func (p *program) app() *cli.App {
 		ExitErrHandler:  func(*cli.Context, error) {}, // the exit code is ours to choose
 		Commands: []*cli.Command{
 			p.initCommand(), p.validateCommand(), p.buildCommand(),
-			p.planCommand(), p.deployCommand(), p.statusCommand(), p.historyCommand(),
+			p.planCommand(), p.deployCommand(), p.statusCommand(), p.historyCommand(), p.reportCommand(),
 			p.promoteCommand(), p.pauseCommand(), p.resumeCommand(), p.abortCommand(), p.retryCommand(), p.rollbackCommand(), p.syncCommand(),
 			p.watchCommand(), p.analyzeCommand(), p.keygenCommand(), p.verifyCommand(), p.verifyBuildCommand(),
 			p.doctorCommand(), p.logsCommand(), p.lockCommand(), p.pruneCommand(), p.removeCommand(),

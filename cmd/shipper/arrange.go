@@ -75,9 +75,6 @@ func (l *line) word(arg string, commands []*cli.Command, command *cli.Command) (
 }
 
 func unknownVerb(full, arg string, commands []*cli.Command) error {
-	if slices.Contains(laterVerbs(), full) {
-		return problem.New(problem.Usage, "`shipper --help` lists the verbs that are", "`%s` is not part of this version", full)
-	}
 	return problem.New(problem.Usage, problem.Suggest(arg, visible(commands)), "unknown verb `%s`", full)
 }
 
@@ -91,14 +88,9 @@ func visible(commands []*cli.Command) []string {
 	return names
 }
 
-// laterVerbs are named in the documentation of the command line, but come in
+// laterFlags are named in the documentation of the command line, but come in
 // later versions.
-func laterVerbs() []string {
-	return []string{"report"}
-}
-
-// laterFlags come with later versions, too.
-func laterFlags() []string { return []string{"check", "restore", "replay", "out"} }
+func laterFlags() []string { return []string{"restore"} }
 
 // known is a flag, with the verb it belongs to; "" for global ones.
 type known struct {

@@ -36,8 +36,8 @@ func (p *program) history(c *cli.Context, run verbs) (pipeline.Result, error) {
 			p.told.emit(r)
 		}
 	}
-	if err == nil && !p.told.json {
-		err = report.History(p.stdout, rows, time.Local)
+	if !p.told.json && (err == nil || len(rows) > 0) {
+		err = firstOf(err, report.History(p.stdout, rows, time.Local))
 	}
 	return pipeline.Result{}, err
 }

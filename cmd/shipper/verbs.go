@@ -34,6 +34,7 @@ type verbs interface {
 	History(ctx context.Context) ([]pipeline.HistoryEntry, error)
 	Ask(ctx context.Context, kind string) (pipeline.Result, error)
 	Resume(ctx context.Context, kind string) (pipeline.Result, error)
+	Story(ctx context.Context, run string) ([]journal.Record, error)
 	Retry(ctx context.Context, run string, req pipeline.DeployRequest) (pipeline.Result, error)
 	LockStatus(ctx context.Context) ([]pipeline.HostStatus, error)
 	LockAcquire(ctx context.Context, message string) error
