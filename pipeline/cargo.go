@@ -121,16 +121,18 @@ func (l *cargo) sendFrom(ctx context.Context, c *rpc.Client, p parcel) error {
 	body := &counted{r: bytes.NewReader(p.bytes[p.offset:]), tick: func(n int64) {
 		l.s.tell(journal.TypeProgress, l.h.Name, journal.Progress{What: "push", Done: p.offset + n, Total: int64(len(p.bytes))})
 	}}
-	give, err := l.h.p.bulk.take(ctx, p.left())
+	give, err := l.h.p.bulk.take(ctx, p.left(), l.told.Bytes)
 	if err != nil {
 		return err
 	}
 	defer give()
+	ctx, watch, done := watchParcel(ctx, p.file.Size)
+	defer done()
 	defer l.h.widen(ctx, c, p.left())()
 	_, err = c.Put(ctx, rpc.Put{
 		Service: l.h.p.Target.Service.Name, Run: l.run, Fence: l.h.fenced(l.run).Fence,
 		Digest: p.file.SHA256, Size: p.file.Size, Encoded: int64(len(p.bytes)), Encoding: p.encoding, Offset: p.offset, Base: p.base,
-	}, body)
+	}, watch.over(body))
 	l.told.Wire += body.n
 	return err
 }

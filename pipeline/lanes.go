@@ -36,6 +36,7 @@ func (h *host) widen(ctx context.Context, c *rpc.Client, bytes int64) (stop func
 		return cancel
 	}
 	l, n := h.way.lanes(h.hello, bytes)
+	n, give := h.p.bulk.widen(n)
 	h.way.wide = n > 0
 	for range n {
 		go func(line string) {
@@ -45,7 +46,7 @@ func (h *host) widen(ctx context.Context, c *rpc.Client, bytes int64) (stop func
 			}
 		}(h.way.line)
 	}
-	return cancel
+	return func() { cancel(); give() }
 }
 
 // lanes says how many are worth it.

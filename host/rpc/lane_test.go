@@ -186,3 +186,21 @@ func (n *narrowing) Write(b []byte) (int, error) {
 	}
 	return n.Conn.Write(b)
 }
+
+// A sender that has nothing to do keeps nobody's bytes.
+func TestSenderForgetsWhatWasTaken(t *testing.T) {
+	s := newSender(io.Discard, nil)
+	load := frame{kind: kindData, payload: make([]byte, 8), and: []frame{{kind: kindData, payload: make([]byte, 8), spent: func() {}}}}
+	s.load(load)
+	kept := s.taken
+	for range 2 {
+		if f, ok := s.poll(); !ok || len(f.payload) != 8 {
+			t.Fatalf("%+v, %v", f, ok)
+		}
+	}
+	for _, f := range kept {
+		if f.payload != nil || f.spent != nil || f.and != nil {
+			t.Errorf("kept %+v", f)
+		}
+	}
+}

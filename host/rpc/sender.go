@@ -164,7 +164,7 @@ type rester interface{ Rest() }
 // rest gives back what only a push needs: a fleet has many connections, and few
 // of them push at a time.
 func (s *sender) rest() {
-	s.buf = nil
+	s.buf, s.taken = nil, nil
 	if r, ok := s.w.(rester); ok {
 		r.Rest()
 	}
@@ -204,6 +204,7 @@ func (s *sender) poll() (frame, bool) {
 		return f, true
 	}
 	f := s.taken[0]
+	s.taken[0] = frame{} // its bytes are used again, or not at all
 	s.taken = s.taken[1:]
 	return f, true
 }

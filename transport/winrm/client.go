@@ -17,6 +17,7 @@ type client struct {
 	slots chan struct{} // one per open link
 	lost  atomic.Bool   // the last exchange failed on the way
 	delay atomic.Int64  // nanoseconds an exchange takes at least
+	spare *spare        // of sealed messages
 
 	mu       sync.Mutex
 	idle     []*link
@@ -36,6 +37,7 @@ func newClient(cfg Config) *client {
 		cfg:   cfg,
 		build: builder{url: cfg.url(), timeout: cfg.OperationTimeout, envelope: fallbackEnvelope},
 		slots: make(chan struct{}, cfg.MaxConns),
+		spare: &spare{},
 	}
 }
 
@@ -209,6 +211,9 @@ func (c *client) connect(ctx context.Context) (*link, error) {
 		}
 		return nil, &phaseError{"authenticate", err}
 	}
+	if l.seals != nil {
+		l.seals.spare = c.spare
+	}
 	return l, nil
 }
 
@@ -228,17 +233,6 @@ func (c *client) put(l *link) {
 		l.close()
 	}
 	<-c.slots
-}
-
-// rest gives back what idle links keep of the last message.
-func (c *client) rest() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, l := range c.idle {
-		if l.seals != nil {
-			l.seals.buf = nil
-		}
-	}
 }
 
 func (c *client) drop(l *link) {

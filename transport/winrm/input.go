@@ -61,7 +61,7 @@ func (i input) Rest() {
 	i.sending.Lock()
 	defer i.sending.Unlock()
 	i.k.buf = nil
-	i.k.c.rest()
+	i.k.c.spare.drop()
 }
 
 // lane is a further program of a pipe's shell, which gets input and says

@@ -63,6 +63,9 @@ func (l *link) roundTrip(ctx context.Context, header http.Header, body []byte) (
 	if _, err := parts.WriteTo(l.conn); err != nil {
 		return l.refusal(ctx, err)
 	}
+	if l.seals != nil {
+		l.seals.spare.give(body)
+	}
 	return l.read()
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 )
 
 // A sealed message travels as a multipart of two parts: the length of the
@@ -55,15 +56,14 @@ func (s steady) Seal(dst, plain []byte) ([]byte, int, error) {
 type seals struct {
 	sealer
 	protocol string
-	buf      []byte // of the last message, for the next one
+	spare    *spare
 }
 
 var errSealed = errors.New("malformed sealed message")
 
-// seal wraps a copy of plain: the request may have to be sent again. The
-// result is good until the next one.
+// seal wraps a copy of plain: the request may have to be sent again.
 func (s *seals) seal(plain []byte) ([]byte, error) {
-	out := room(s.buf, len(plain)+len(sealedHead)+len(sealedTail)+256)
+	out := s.spare.take(len(plain) + len(sealedHead) + len(sealedTail) + 256)
 	out = fmt.Appendf(out, sealedHead, s.protocol, len(plain))
 	at := len(out)
 	out, n, err := s.Seal(append(out, 0, 0, 0, 0), plain)
@@ -71,8 +71,41 @@ func (s *seals) seal(plain []byte) ([]byte, error) {
 		return nil, err
 	}
 	binary.LittleEndian.PutUint32(out[at:], uint32(n))
-	s.buf = append(out, sealedTail...)
-	return s.buf, nil
+	return append(out, sealedTail...), nil
+}
+
+// spare keeps the memory of one large message for the next, whichever link of
+// the host sends it: a sealed message is in use only until it is written, and
+// most of its time a link waits. Nil keeps nothing.
+type spare struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+func (s *spare) take(n int) []byte {
+	if s == nil || n <= little {
+		return make([]byte, 0, n)
+	}
+	s.mu.Lock()
+	buf := s.buf
+	s.buf = nil
+	s.mu.Unlock()
+	return room(buf, n)
+}
+
+func (s *spare) give(b []byte) {
+	if s == nil || cap(b) <= little {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.buf = b
+}
+
+func (s *spare) drop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.buf = nil
 }
 
 // open gives the plain text of a sealed message, in the message's memory.

@@ -109,10 +109,12 @@ func (b builder) send(buf []byte, shell, command string, data []byte, end bool) 
 	return message{phase: "send", id: id, body: append(out, tail...)}
 }
 
+// little is a message that is not worth keeping memory for.
+const little = 16 << 10
+
 // room gives an empty buffer for n bytes: buf, unless it is too small, or so
 // much too large that keeping it would waste memory while nothing is pushed.
 func room(buf []byte, n int) []byte {
-	const little = 16 << 10
 	if cap(buf) < n || cap(buf) > little && n < cap(buf)/8 {
 		return make([]byte, 0, n)
 	}
