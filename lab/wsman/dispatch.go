@@ -23,6 +23,9 @@ func (s *Server) dispatch(ctx context.Context, r request, c call) (reply, error)
 	if r.resource == resourceConfig && r.action == actionGet {
 		return reply{envelope: envelope(r, actionGet+"Response", s.configuration())}, nil
 	}
+	if r.resource == nsShell && r.action == actionEnumerate {
+		return reply{envelope: envelope(r, actionEnumerate+"Response", s.shells.list(c.user))}, nil
+	}
 	if r.resource != resourceCmd && (r.resource != nsShell || r.action != actionGet) {
 		return reply{}, faultf(faultResource, "the resource URI %q was not found", r.resource)
 	}

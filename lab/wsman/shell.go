@@ -156,6 +156,20 @@ func (s *shells) count() int {
 	return len(s.open)
 }
 
+// list is the answer to an optimized enumeration: all at once, as to an
+// account that sees its own.
+func (s *shells) list(user string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var items strings.Builder
+	for _, sh := range s.open {
+		if strings.EqualFold(sh.owner, user) {
+			items.WriteString(sh.describe())
+		}
+	}
+	return `<n:EnumerateResponse xmlns:n="` + nsEnumerate + `"><n:EnumerationContext/><w:Items>` + items.String() + `</w:Items><w:EndOfSequence/></n:EnumerateResponse>`
+}
+
 var guid = regexp.MustCompile(`^[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}$`)
 
 // start runs a command in a shell, under the client's id if it gave a good one.
@@ -241,7 +255,10 @@ func (sh *shell) forget(c *command) {
 func (sh *shell) describe() string {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	now := time.Now()
+	now, idle := time.Now(), time.Duration(0)
+	if sh.active == 0 {
+		idle = now.Sub(sh.lastUsed)
+	}
 	tag := func(name, value string) string {
 		if value == "" {
 			return ""
@@ -250,5 +267,5 @@ func (sh *shell) describe() string {
 	}
 	return `<rsp:Shell>` + tag("ShellId", sh.id) + tag("Name", sh.name) + tag("ResourceUri", resourceCmd) + tag("Owner", sh.owner) +
 		tag("ClientIP", sh.client) + tag("IdleTimeOut", formatDuration(sh.idle)) + tag("InputStreams", "stdin") + tag("OutputStreams", "stdout stderr") +
-		tag("ShellRunTime", formatDuration(now.Sub(sh.created))) + tag("ShellInactivity", formatDuration(now.Sub(sh.lastUsed))) + `</rsp:Shell>`
+		tag("ShellRunTime", formatDuration(now.Sub(sh.created))) + tag("ShellInactivity", formatDuration(idle)) + `</rsp:Shell>`
 }

@@ -17,6 +17,7 @@ const (
 	nsMicrosoft  = "http://schemas.microsoft.com/wbem/wsman/1/wsman.xsd"
 	nsShell      = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell"
 	nsTransfer   = "http://schemas.xmlsoap.org/ws/2004/09/transfer"
+	nsEnumerate  = "http://schemas.xmlsoap.org/ws/2004/09/enumeration"
 	nsIdentify   = "http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd"
 	nsConfig     = "http://schemas.microsoft.com/wbem/wsman/1/config"
 	nsFault      = "http://schemas.microsoft.com/wbem/wsman/1/wsmanfault"
@@ -27,6 +28,8 @@ const (
 const (
 	resourceCmd    = nsShell + "/cmd"
 	resourceConfig = nsConfig
+
+	actionEnumerate = nsEnumerate + "/Enumerate"
 
 	actionCreate  = nsTransfer + "/Create"
 	actionDelete  = nsTransfer + "/Delete"

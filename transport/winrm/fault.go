@@ -90,7 +90,7 @@ const (
 	hintNoNTLM      = "allow Negotiate on the host: winrm set winrm/config/service/auth @{Negotiate=\"true\"}; a policy of the domain may forbid NTLM"
 	hintWeak        = "the host does not offer NTLMv2 with message encryption: use transport.https"
 	hintNotSealed   = "the host or something on the way does not keep messages encrypted: use transport.https"
-	hintShells      = "too many shells or operations of this account are open on the host: they end by themselves within three minutes; or raise MaxShellsPerUser: winrm set winrm/config/winrs"
+	hintShells      = "too many shells or operations of this account are in use on the host; those that nobody uses were freed, or end by themselves within three minutes; or raise MaxShellsPerUser: winrm set winrm/config/winrs"
 	hintEnvelope    = "the host takes smaller envelopes than it says: winrm set winrm/config @{MaxEnvelopeSizekb=\"500\"}"
 	hintScheme      = "is this the WinRM port? 5985 is HTTP, 5986 is HTTPS (transport.https)"
 )

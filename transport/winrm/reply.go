@@ -40,6 +40,7 @@ type body struct {
 		} `xml:"ReferenceParameters>SelectorSet>Selector"`
 	} `xml:"http://schemas.xmlsoap.org/ws/2004/09/transfer ResourceCreated"`
 	CommandID string         `xml:"http://schemas.microsoft.com/wbem/wsman/1/windows/shell CommandResponse>CommandId"`
+	Shells    []shellItem    `xml:"EnumerateResponse>Items>Shell"`
 	Received  *receivedReply `xml:"http://schemas.microsoft.com/wbem/wsman/1/windows/shell ReceiveResponse"`
 }
 

@@ -233,13 +233,14 @@ func TestRequests(t *testing.T) {
 		m    message
 		want []string
 	}{
-		"create":  {b.create("a<b", 180*time.Second), []string{`<rsp:IdleTimeOut>PT180.000S</rsp:IdleTimeOut>`, `<rsp:Name>a&lt;b</rsp:Name>`, `<rsp:OutputStreams>stdout stderr<`}},
-		"command": {b.command("S", `a & "b" ]]>`), []string{`<w:Option Name="WINRS_CONSOLEMODE_STDIN">FALSE<`, `<w:Option Name="WINRS_SKIP_CMD_SHELL">FALSE<`, `<rsp:Command>a &amp; &#34;b&#34; ]]&gt;<`, `<w:Selector Name="ShellId">S<`}},
-		"send":    {b.send(nil, "S", "C", []byte("hi"), true), []string{`<rsp:Stream Name="stdin" CommandId="C" End="true">aGk=<`}},
-		"receive": {b.receive("S", "C"), []string{`<rsp:DesiredStream CommandId="C">stdout stderr<`, `<w:OperationTimeout>PT20.000S<`, `<w:MaxEnvelopeSize mustUnderstand="true">512000<`}},
-		"signal":  {b.signal("S", "C", signalTerminate), []string{`<rsp:Signal CommandId="C">`, `signal/terminate<`}},
-		"delete":  {b.delete("S"), []string{`transfer/Delete<`, `<env:Body/>`}},
-		"config":  {b.config(), []string{`wsman/1/config<`, `transfer/Get<`}},
+		"create":    {b.create("a<b", 180*time.Second), []string{`<rsp:IdleTimeOut>PT180.000S</rsp:IdleTimeOut>`, `<rsp:Name>a&lt;b</rsp:Name>`, `<rsp:OutputStreams>stdout stderr<`}},
+		"command":   {b.command("S", `a & "b" ]]>`), []string{`<w:Option Name="WINRS_CONSOLEMODE_STDIN">FALSE<`, `<w:Option Name="WINRS_SKIP_CMD_SHELL">FALSE<`, `<rsp:Command>a &amp; &#34;b&#34; ]]&gt;<`, `<w:Selector Name="ShellId">S<`}},
+		"send":      {b.send(nil, "S", "C", []byte("hi"), true), []string{`<rsp:Stream Name="stdin" CommandId="C" End="true">aGk=<`}},
+		"receive":   {b.receive("S", "C"), []string{`<rsp:DesiredStream CommandId="C">stdout stderr<`, `<w:OperationTimeout>PT20.000S<`, `<w:MaxEnvelopeSize mustUnderstand="true">512000<`}},
+		"signal":    {b.signal("S", "C", signalTerminate), []string{`<rsp:Signal CommandId="C">`, `signal/terminate<`}},
+		"delete":    {b.delete("S"), []string{`transfer/Delete<`, `<env:Body/>`}},
+		"enumerate": {b.enumerate(), []string{`enumeration/Enumerate<`, `windows/shell</w:ResourceURI>`, `xmlns:n="http://schemas.xmlsoap.org/ws/2004/09/enumeration"`, `<w:OptimizeEnumeration/>`, `<w:MaxElements>100<`}},
+		"config":    {b.config(), []string{`wsman/1/config<`, `transfer/Get<`}},
 	}
 	for name, c := range cases {
 		for _, want := range append(c.want, c.m.id) {

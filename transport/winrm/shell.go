@@ -25,7 +25,7 @@ type shell struct {
 	id string
 }
 
-func (c *client) openShell(ctx context.Context) (*shell, error) {
+func (c *client) newShell(ctx context.Context) (*shell, error) {
 	b, err := c.do(ctx, c.build.create(shellName, shellIdle), true)
 	if err != nil {
 		return nil, err

@@ -65,6 +65,7 @@ type Config struct {
 	MaxConns         int           // connections to the host; default 8, at least 2
 
 	certificate *tls.Certificate // of ours, for one connection
+	orphanAge   time.Duration
 }
 
 // Dial connects and logs on. Errors are *transport.Error, with a hint where
@@ -100,6 +101,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Grace, 10*time.Second)
 	set(&c.Liveness, 60*time.Second)
 	set(&c.RetryDelay, 500*time.Millisecond)
+	set(&c.orphanAge, orphanAge)
 	c.OperationTimeout = min(c.OperationTimeout, 60*time.Second)
 	if c.Host == "" {
 		c.Host = c.Address
