@@ -13,8 +13,15 @@ import (
 	"github.com/go-shipper/shipper/release"
 )
 
-// bundle opens the given bundle, takes one from the shelf, or builds HEAD.
+// bundle opens the given bundle, takes one from the shelf, or builds HEAD, if
+// there is all that the hosts will ask for: who forgot a password is not told
+// after minutes of building.
 func (p *Pipeline) bundle(ctx context.Context, req DeployRequest, s *story) (*packaging.Bundle, error) {
+	if p.Logon != nil {
+		if err := p.Logon(); err != nil {
+			return nil, err
+		}
+	}
 	path := req.Bundle
 	switch {
 	case path != "":

@@ -33,6 +33,10 @@ func (p *Pipeline) Deploy(ctx context.Context, req DeployRequest) (Result, error
 	if err := d.openPlan(); err != nil {
 		return res, err
 	}
+	var err error
+	if d.secrets, err = p.secrets(); err != nil {
+		return res, err
+	}
 	b, err := p.bundle(ctx, d.req, s)
 	if err != nil {
 		return res, stopped(ctx, err)
@@ -48,9 +52,6 @@ func (p *Pipeline) Deploy(ctx context.Context, req DeployRequest) (Result, error
 // ready makes all that needs no host, and refuses what can be refused without one.
 func (d *deployment) ready(ctx context.Context) (err error) {
 	if err := d.p.trusted(d.b); err != nil {
-		return err
-	}
-	if d.secrets, err = d.p.secrets(); err != nil {
 		return err
 	}
 	if d.questions, err = d.p.questions(d.b.Release()); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/rollout"
+	"github.com/go-shipper/shipper/transport"
 )
 
 // lease renews the sessions of a run from its first lock to its end. What the
@@ -54,6 +55,7 @@ func (l *lease) keep(ctx context.Context, main *host) error {
 	due := time.NewTimer(l.ttl/6 - l.p.Now().Sub(heard))
 	defer due.Stop()
 	me := main.fenced(l.run)
+	denied := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -65,7 +67,7 @@ func (l *lease) keep(ctx context.Context, main *host) error {
 		var refused *rpc.Error
 		switch {
 		case err == nil:
-			heard = l.p.Now()
+			heard, denied = l.p.Now(), false
 		case ctx.Err() != nil:
 			return nil
 		case errors.As(err, &refused) && refused.Code == rpc.CodeFenced && main.regain(ctx, me):
@@ -76,8 +78,24 @@ func (l *lease) keep(ctx context.Context, main *host) error {
 			return fmt.Errorf("renew lease: not heard for %s: %w", l.ttl, err)
 		default:
 			own.drop()
+			denied = l.pauseIfDenied(ctx, main, err, denied)
 		}
 	}
+}
+
+// pauseIfDenied pauses a run one of whose hosts refuses the credentials: they
+// were changed in the middle of it. They are read again for each logon, so a
+// run that got the new ones in time can go on; without them the host takes
+// itself back when its lease ends, for which it asks nobody.
+func (l *lease) pauseIfDenied(ctx context.Context, h *host, err error, already bool) (denied bool) {
+	var t *transport.Error
+	if !errors.As(err, &t) || t.Kind != transport.Denied {
+		return already
+	}
+	if !already {
+		l.tell(ctx, rollout.Asked{Kind: rollout.AskPause, By: h.Name + ", which refuses the credentials (set them right, then `shipper resume`)"})
+	}
+	return true
 }
 
 // once is one renewal within a third of the TTL; what others asked becomes

@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -43,3 +45,49 @@ func TestConnectionsOfARun(t *testing.T) {
 		}
 	}
 }
+
+// A password that is rotated in the middle of a run pauses it; with the new one
+// in time `resume` goes on.
+func TestRotatedPasswordPauses(t *testing.T) {
+	b := newBed(t)
+	b.target.Rollback.Lease = 16 * time.Second
+	b.target.Analysis.Signals = nil
+	b.steps(config.Step{SetWeight: weight(5)}, config.Step{Pause: pauseFor(time.Hour)}, config.Step{SetWeight: weight(10)})
+	res, err := b.deploy(t.Context(), "1.0.0", nil)
+	b.want(res, err, rollout.Promoted, 0)
+	b.forget()
+	var rotated atomic.Bool
+	p := b.at(journal.TypeWeight, func() {
+		rotated.Store(true)
+		b.machines["web1"].blink()
+	})
+	dial := p.Dial
+	p.Dial = func(ctx context.Context, h config.Host) (transport.Conn, error) {
+		if rotated.Load() {
+			return nil, &transport.Error{Kind: transport.Denied, Host: h.Name, Phase: "authenticate", Err: errors.New("the host refused the credentials")}
+		}
+		return dial(ctx, h)
+	}
+	path := b.bundle("1.1.0")
+	mended := make(chan error, 1)
+	go func() {
+		b.until(journal.TypeRequest)
+		rotated.Store(false)
+		_, err := b.pipeline().Ask(t.Context(), rollout.AskResume)
+		b.untilCount(journal.TypeRequest, 2)
+		if err == nil {
+			_, err = b.pipeline().Ask(t.Context(), rollout.AskPromote) // the step itself
+		}
+		mended <- err
+	}()
+	res, err = p.Deploy(t.Context(), DeployRequest{Bundle: path})
+	b.want(res, err, rollout.Promoted, 0)
+	if err := <-mended; err != nil {
+		t.Error(err)
+	}
+	if s := b.story(); strings.Count(s, " "+journal.TypeRequest+" ") != 3 || !strings.Contains(s, " "+journal.TypePaused+" ") || !strings.Contains(s, "web1, which refuses the credentials") {
+		t.Errorf("the story:\n%s", s)
+	}
+}
+
+func pauseFor(d time.Duration) *time.Duration { return &d }

@@ -35,6 +35,7 @@ var ErrBare = errors.New("no shipper on this host")
 type Pipeline struct {
 	Target  config.Target
 	Dial    Dialer
+	Logon   func() error // is there all that Dial will need? It makes no connection; nil: nothing is needed
 	Bridge  Bridge
 	Brought Brought // nil: routers are not upgraded
 	Leave   Leaver

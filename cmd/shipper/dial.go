@@ -9,6 +9,7 @@ import (
 	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/transport"
 	"github.com/go-shipper/shipper/transport/local"
+	"github.com/go-shipper/shipper/transport/ssh"
 	"github.com/go-shipper/shipper/transport/winrm"
 )
 
@@ -26,6 +27,20 @@ func dialer(t config.Transport) pipeline.Dialer {
 		cfg := winrmConfig(t, h)
 		cfg.Credentials, cfg.Logons = func(context.Context) (winrm.Credentials, error) { return logon(t) }, logons
 		return winrm.Dial(ctx, cfg)
+	}
+}
+
+// armed tells whether there is all that logging on takes. Credentials are read
+// again for each logon.
+func armed(t config.Transport) func() error {
+	return func() (err error) {
+		switch t.Type {
+		case "winrm":
+			_, err = logon(t)
+		case "ssh":
+			err = sshLogon(t, &ssh.Config{})
+		}
+		return err
 	}
 }
 

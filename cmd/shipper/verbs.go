@@ -84,7 +84,7 @@ func (p *program) pipeline(c *cli.Context) (verbs, error) {
 func (p *program) over(t config.Target) *pipeline.Pipeline {
 	bridge, brought := pipeline.Bootstrap(t, helperFinder(t.Bootstrap.Helper))
 	return &pipeline.Pipeline{
-		Target: t, Shelf: shelf.Later(t.Bundles, t.Build.Dist), Dial: dialer(t.Transport), Bridge: bridge, Brought: brought, Leave: pipeline.Leave(t),
+		Target: t, Shelf: shelf.Later(t.Bundles, t.Build.Dist), Dial: dialer(t.Transport), Logon: armed(t.Transport), Bridge: bridge, Brought: brought, Leave: pipeline.Leave(t),
 		Clinic: pipeline.NewClinic(t, helperFinder(t.Bootstrap.Helper), triage(t.Transport)),
 		Emit:   p.told.emit, Version: own().Version, Owner: owner(), Address: address(), Now: time.Now, Cache: cacheFolder(),
 		Exit: func(r pipeline.Result, err error) int { return exitCode(p.verb, r.State, err) },
