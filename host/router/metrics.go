@@ -5,8 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"slices"
-	"strings"
+	"sort"
 	"time"
 )
 
@@ -104,7 +103,7 @@ func (r *Router) measure(wanted func(View) bool) (all []measured) {
 			all = append(all, m)
 		}
 	}
-	slices.SortFunc(all, func(a, b measured) int { return strings.Compare(a.Service, b.Service) })
+	sort.Slice(all, func(i, j int) bool { return all[i].Service < all[j].Service }) // slices would compile a sort of its own
 	return all
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"sort"
 
 	"github.com/go-shipper/shipper/release"
 )
@@ -24,7 +25,7 @@ func TrustOf(keys []Key, required bool) Trust {
 	for _, k := range keys {
 		t.Keys = append(t.Keys, k.DER)
 	}
-	slices.SortFunc(t.Keys, bytes.Compare)
+	sort.Slice(t.Keys, func(i, j int) bool { return bytes.Compare(t.Keys[i], t.Keys[j]) < 0 })
 	t.Keys = slices.CompactFunc(t.Keys, bytes.Equal)
 	return t
 }
