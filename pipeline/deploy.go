@@ -224,7 +224,7 @@ func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Resul
 	if err != nil {
 		return res, planProblem(err)
 	}
-	dr := newDriver(d.p, d.f, l, task{start: d.start, questions: d.questions, missing: d.m.names(), irreversible: d.p.Target.Rollback.Irreversible, change: d.req.Change, hooks: "deploy", release: d.b.Release()}, d.s, engine)
+	dr := newDriver(d.p, d.f, l, task{start: d.start, questions: d.questions, missing: d.m.names(), irreversible: d.p.Target.Rollback.Irreversible, change: d.req.Change, hooks: "deploy", release: d.want}, d.s, engine)
 	dr.early = d.early
 	res, err = dr.result(dr.drive(ctx), res)
 	if res.State == rollout.Promoted {
