@@ -29,7 +29,7 @@ func (b *bed) retry(run string, want string) Result {
 func TestRetry(t *testing.T) {
 	b := newBed(t)
 	b.steps()
-	b.retry("", "is not known on this host")
+	b.retry("", "no such run is known")
 	res, err := b.deploy(t.Context(), "1.0.0", nil)
 	b.want(res, err, rollout.Promoted, 0)
 	b.retry("", "promoted 1.0.0")
