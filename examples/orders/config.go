@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -34,15 +36,23 @@ func parseConfig(args []string, env func(string) string) (config, error) {
 	flags.StringVar(&c.lease, "lease", env("ORDERS_LEASE"), "path of database credentials in the Vault of VAULT_ADDR, as database/creds/orders (also ORDERS_LEASE); empty: none")
 	flags.DurationVar(&c.sync, "sync", time.Minute, "time between two looks at all orders, in the stable instance only")
 	show := flags.Bool("version", false, "print the version and end")
-	if err := flags.Parse(args); err != nil {
-		return c, err
+	flags.SetOutput(io.Discard)
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		flags.SetOutput(os.Stdout)
+		fmt.Println("usage: orders [FLAGS], or orders install|uninstall|start|stop|restart|status|control …")
+		flags.PrintDefaults()
+		os.Exit(0)
+	case err != nil:
+		return c, fmt.Errorf("%w (orders -h lists the flags)", err)
+	case flags.NArg() > 0 && !service.IsVerb(args):
+		return c, fmt.Errorf("what is %q? A verb comes first, before all flags (orders -h lists them)", flags.Arg(0))
 	}
 	if *show {
 		fmt.Println(version, commit)
 		os.Exit(0)
 	}
 	var err error
-	c.rest = flags.Args()
 	c.faults, err = parseFaults(faults, env)
 	return c, err
 }

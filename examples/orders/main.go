@@ -37,7 +37,7 @@ func main() {
 	a.use(service.WithVersion(version), service.WithControl(c.control),
 		service.WithRegistration(service.Registration{DisplayName: "Orders", Description: "Takes orders over HTTP"}))
 	for _, open := range []func() error{a.openLog, a.openStore, a.openDoors, a.watchCrashes, a.openSecrets, a.joinConsul} {
-		if err == nil && !service.IsVerb(c.rest) { // with install, status, control … nothing runs here
+		if err == nil && !service.IsVerb(os.Args[1:]) { // with install, status, control … nothing runs here
 			err = open()
 		}
 	}

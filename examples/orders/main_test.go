@@ -143,8 +143,13 @@ func TestUnhealthyStillServes(t *testing.T) {
 
 func TestRefusesToRun(t *testing.T) {
 	none := func(string) string { return "" }
-	if _, err := parseConfig([]string{"-nothing"}, none); err == nil {
-		t.Error("took an unknown flag")
+	for _, args := range [][]string{{"-nothing"}, {"instal"}, {"-sync", "1s", "install"}} {
+		if _, err := parseConfig(args, none); err == nil || !strings.Contains(err.Error(), "orders -h") {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+	if _, err := parseConfig([]string{"install", "-sync", "1s"}, none); err != nil {
+		t.Error(err)
 	}
 	if _, err := parseConfig(nil, func(name string) string { return map[string]string{"ORDERS_FAIL_RATIO": "x"}[name] }); err == nil {
 		t.Error("took a ratio that is none")

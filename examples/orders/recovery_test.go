@@ -93,7 +93,7 @@ func (i *instance) get(path string) (int, string) {
 // looks is the number that the last or first look of this run logged.
 func (i *instance) looks(last bool) int {
 	i.t.Helper()
-	all := regexp.MustCompile(`looks=(\d+)`).FindAllStringSubmatch(i.read(), -1)
+	all := regexp.MustCompile(`looks"?[=:](\d+)`).FindAllStringSubmatch(i.read(), -1)
 	if len(all) == 0 {
 		return 0
 	}
@@ -111,13 +111,18 @@ func (i *instance) looks(last bool) int {
 // crash sends the request by which the process panics.
 func (i *instance) crash() {
 	i.t.Helper()
-	i.await(`(?s)looks=.*looks=`)
+	i.strike()
+	if exit := i.end(); exit != 2 {
+		i.t.Errorf("exit %d after a panic", exit)
+	}
+}
+
+func (i *instance) strike() {
+	i.t.Helper()
+	i.await(`(?s)looks"?[=:].*looks"?[=:]`)
 	if resp, err := http.Get("http://" + i.address + "/orders"); err == nil {
 		resp.Body.Close()
 		i.t.Error("answered instead of crashing")
-	}
-	if exit := i.end(); exit != 2 {
-		i.t.Errorf("exit %d after a panic", exit)
 	}
 }
 
