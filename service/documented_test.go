@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"io/fs"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -101,16 +102,21 @@ func settings(of string) bool {
 }
 
 // undocumentedFields: a comment may stand above a group of fields, and speak
-// of all until an empty line.
+// of all until the next one. It says what leaving a field out means.
 func undocumentedFields(of string, fields *ast.StructType) (names []string) {
-	said := false
+	said := ""
 	for _, f := range fields.Fields.List {
-		said = said || f.Doc != nil || f.Comment != nil
+		if c := f.Doc.Text() + f.Comment.Text(); c != "" {
+			said = c
+		}
 		for _, name := range f.Names {
-			if name.IsExported() && !said {
+			if name.IsExported() && (said == "" || !optional.MatchString(said)) {
 				names = append(names, of+"."+name.Name)
 			}
 		}
 	}
 	return names
 }
+
+// optional is how comments tell a default, or that there is none.
+var optional = regexp.MustCompile(`(?i)\b(nil|empty|zero|0|0 s|default|needed|none|without|false)\b`)

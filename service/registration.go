@@ -16,23 +16,25 @@ type Registration struct {
 	DisplayName string
 	// Description is one sentence for people. Default: the name.
 	Description string
-	// Args are given to the program before those that follow install.
+	// Args are given to the program before those that follow install. Default:
+	// none.
 	Args []string
 	// Env is set for the service, NAME=value. No secrets: users of the machine
-	// can read it.
+	// can read it. Default: none.
 	Env []string
 	// Account runs it. Default: `NT SERVICE\NAME` on Windows, a dynamic user of
 	// that name under systemd. "LocalSystem" and "root" are the powerful ones.
 	Account string
 	// Password of the account, on Windows, where it has one. It goes to the
-	// service manager only.
+	// service manager only. Default: none.
 	Password string
 	// DependsOn names what must run before: services on Windows, units under
-	// systemd.
+	// systemd. Default: nothing.
 	DependsOn []string
-	// Manual services do not start at boot.
+	// Manual services do not start at boot. Default: they do.
 	Manual bool
 	// Delayed services start some minutes after the boot. Windows only.
+	// Default: at once.
 	Delayed bool
 	// Recovery are the delays of the restarts after the first, second … failure
 	// within RecoveryReset; the last one repeats. Default: 1 s, 10 s, 1 min.
@@ -44,14 +46,14 @@ type Registration struct {
 	// only. Default: that one alone. Empty but not nil: all of the account's.
 	Privileges []string
 	// RestrictedSID also denies writing where the service's own identity was
-	// not let in. Windows only.
+	// not let in. Windows only. Default: it does not.
 	RestrictedSID bool
 	// Socket is an address that systemd listens on for the service, as
 	// "127.0.0.1:8080"; Serve then takes that socket, and connections wait
 	// while the service restarts. systemd only.
 	Socket string
 	// Writable are absolute folders that the service may write to under systemd,
-	// beside /var/lib/NAME, /var/log/NAME and /run/NAME.
+	// beside /var/lib/NAME, /var/log/NAME and /run/NAME. Default: none.
 	Writable []string
 	// Watchdog is the time within which systemd wants a sign of life. Default:
 	// 30 s. systemd only.

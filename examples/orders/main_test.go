@@ -21,6 +21,7 @@ const asProgram = "-orders-test-run"
 
 func TestMain(m *testing.M) {
 	if len(os.Args) < 2 || os.Args[1] != asProgram {
+		prepare()
 		os.Exit(m.Run())
 	}
 	args := os.Args[2:]

@@ -22,8 +22,8 @@ const maxToken = 16 << 10
 
 // Options of a Verifier. Issuer, Audience, Algorithms and Keys are needed.
 type Options struct {
-	Issuer   string // of the tokens, exactly
-	Audience string // one of the tokens', exactly
+	Issuer   string // of the tokens, exactly; needed
+	Audience string // one of the tokens', exactly; needed
 	// Algorithms that are accepted, as "RS256", "ES256", "EdDSA"; never "none".
 	// The token does not choose: a key is only used with an algorithm that is
 	// named here and that the key is for.

@@ -17,13 +17,13 @@ import (
 
 // Options of Certs. Cert and Key are needed.
 type Options struct {
-	Cert, Key string // PEM files, the chain in Cert
+	Cert, Key string // PEM files, the chain in Cert; needed
 	// ClientCA is a PEM file of authorities; with it clients must have a
 	// certificate of one of them. Empty: clients need none.
 	ClientCA string
 	// Log is told of renewals and refusals; nil is slog.Default().
 	Log *slog.Logger
-	// Quiet and Poll are reload.Options'.
+	// Quiet and Poll are reload.Options': 0 is 200 ms and 30 s.
 	Quiet, Poll time.Duration
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time

@@ -45,7 +45,7 @@ type Options struct {
 	Address string
 	// Port that others reach it at; 0 is none.
 	Port int
-	// Tags of it; its version, slot and role are metadata already.
+	// Tags of it; nil: none. Its version, slot and role are metadata already.
 	Tags []string
 	// TTL within which the agent wants to hear of it; it does so three times in
 	// that time. Default 15 s.

@@ -14,7 +14,7 @@ import (
 type Rotation struct {
 	MaxBytes int64 // and before it gets larger than this; 0 is 100 MiB
 	Keep     int   // so many old files, the newest; 0 is 14
-	Plain    bool  // old files are not compressed
+	Plain    bool  // old files are not compressed; false: by gzip
 }
 
 const (

@@ -13,19 +13,19 @@ import (
 // write to standard error, from level Info.
 type Options struct {
 	Service string // attribute "service" of each line; empty: left out, as those below
-	Version string // attribute "version"
-	Slot    string // attribute "slot", the value of SHIPPER_SLOT
+	Version string // attribute "version"; empty: left out
+	Slot    string // attribute "slot", the value of SHIPPER_SLOT; empty: left out
 
 	// Level from which records are written; nil is slog.LevelInfo. Of a
 	// *slog.LevelVar it may change at any time.
 	Level slog.Leveler
-	// Text writes lines for people instead of JSON.
+	// Text writes lines for people; false: JSON.
 	Text bool
 
 	// File that lines are appended to, with its folder created if need be.
 	// Empty: to Output.
 	File string
-	// Rotation of File.
+	// Rotation of File; the zero Rotation has the defaults.
 	Rotation Rotation
 	// Output is where lines go if there is no File; nil is os.Stderr.
 	Output io.Writer

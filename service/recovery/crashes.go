@@ -19,9 +19,9 @@ import (
 // Options of Watch.
 type Options struct {
 	// Dir keeps reports, and what one run tells the next. It is created, for
-	// the service's account only. Each slot has its own.
+	// the service's account only. Each slot has its own. Needed.
 	Dir string
-	// Name and Version of the service, for reports.
+	// Name and Version of the service, for reports; empty: not told.
 	Name, Version string
 	// LogFile whose last lines go into a report; empty: none.
 	LogFile string
@@ -29,7 +29,8 @@ type Options struct {
 	Lines int
 	// Keep so many reports, the newest; 0 is 10.
 	Keep int
-	// Policy of Supervisor, and of crashes of the process.
+	// Policy of Supervisor, and of crashes of the process; the zero Policy has
+	// the defaults.
 	Policy Policy
 	// Log is told of a crash; nil is slog.Default().
 	Log *slog.Logger

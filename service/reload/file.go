@@ -30,7 +30,7 @@ type Options[T any] struct {
 	// as it does on network drives. 0 is 30 s.
 	Poll time.Duration
 	// Also are files that belong to it, which Decode reads itself: a change of
-	// one of them is a change of the configuration.
+	// one of them is a change of the configuration. nil: none.
 	Also []string
 	// MaxBytes bounds each file; 0 is 1 MiB.
 	MaxBytes int64

@@ -16,7 +16,7 @@ import (
 
 // VaultOptions say which Vault, and who asks. Token or AppRole is needed.
 type VaultOptions struct {
-	Address   string // https, or http to this machine
+	Address   string // https, or http to this machine; needed
 	Namespace string // of Vault Enterprise or OpenBao; empty: none
 	Token     Value
 	AppRole   AppRole
