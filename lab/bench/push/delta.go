@@ -12,33 +12,38 @@ import (
 	"time"
 
 	"github.com/go-shipper/shipper/delta/deltatest"
+	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/journal"
+	"github.com/go-shipper/shipper/release"
 )
 
 // next is a service and its next version, and hosts that have the first.
 type next struct {
 	first, then string // bundles
 	size        int
-	cache       string // what the controller keeps
-	hosts       string // folder of the one host that has it
+	base        rpc.Base // the first's executable
+	cache       string   // what the controller keeps
+	hosts       string   // folder of the one host that has it
 }
 
 // prepare pushes the first version to one host.
 func (b *bench) prepare(ctx context.Context) (n next, err error) {
 	n.cache, n.hosts = filepath.Join(b.dir, "kept"), filepath.Join(b.dir, "next")
-	var exe []byte
 	for _, v := range []struct {
 		into   *string
 		change string
 	}{{&n.first, deltatest.First}, {&n.then, deltatest.OneLine}} {
-		if exe, err = deltatest.Build(ctx, b.dir, v.change); err != nil {
+		exe, err := deltatest.Build(ctx, b.dir, v.change)
+		if err != nil {
 			return n, err
+		}
+		if n.size = len(exe); n.base.Digest == "" {
+			n.base = rpc.Base{Digest: release.Of(exe), Size: int64(len(exe)), Path: "service.exe"}
 		}
 		if *v.into, err = bundle(b.dir, b.version(), "windows", exe); err != nil {
 			return n, err
 		}
 	}
-	n.size = len(exe)
 	return n, b.withHosts(ctx, hostsOrder{Dir: n.hosts, N: 1}, func(hosts []remote) error {
 		p := controller(hosts, false)
 		p.Cache = n.cache
@@ -78,16 +83,21 @@ type upgraded struct {
 	hosts     processor     // that the hosts did, all together
 }
 
-func (b *bench) upgrade(ctx context.Context, n next, hosts int, delay time.Duration) (u upgraded, err error) {
+// upgrade pushes the next version to whole hosts, or to light ones.
+func (b *bench) upgrade(ctx context.Context, n next, hosts int, delay time.Duration, light bool) (u upgraded, err error) {
 	dir, err := os.MkdirTemp(b.dir, "clones-")
 	if err != nil {
 		return u, err
 	}
 	defer os.RemoveAll(dir)
-	if err := n.clone(ctx, dir, hosts); err != nil {
+	order, copies := hostsOrder{Dir: dir, N: hosts, Delay: delay}, hosts
+	if light {
+		order.Base, copies = &n.base, 0
+	}
+	if err := n.clone(ctx, dir, copies); err != nil {
 		return u, err
 	}
-	err = b.withHosts(ctx, hostsOrder{Dir: dir, N: hosts, Delay: delay}, func(hosts []remote) error {
+	err = b.withHosts(ctx, order, func(hosts []remote) error {
 		var wire atomic.Int64
 		if len(hosts) == 1 {
 			way, err := farCounted(ctx, fmt.Sprintf("127.0.0.1:%d", hosts[0].Port), 0, &wire)
@@ -123,11 +133,11 @@ func (b *bench) delta(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	one, err := b.upgrade(ctx, n, 1, 0)
+	one, err := b.upgrade(ctx, n, 1, 0, false)
 	if err != nil {
 		return err
 	}
-	many, err := b.upgrade(ctx, n, 64, 0)
+	many, err := b.upgrade(ctx, n, 64, 0, false)
 	if err != nil {
 		return err
 	}
@@ -138,31 +148,5 @@ func (b *bench) delta(ctx context.Context) error {
 	b.row("next version as a delta, all that travels", fmt.Sprintf("%d B", one.wire), fmt.Sprintf("%.3f %%", b.results["delta_wire_percent"]))
 	b.row("next version, cold cache", fmt.Sprintf("%.2f s", t.Seconds))
 	b.row("encodings for 64 hosts", fmt.Sprint(many.encodings))
-	return nil
-}
-
-// fleet is the next version to 200 hosts that are 50 ms away, beside one.
-func (b *bench) fleet(ctx context.Context) error {
-	const delay = 50 * time.Millisecond
-	n, err := b.prepare(ctx)
-	if err != nil {
-		return err
-	}
-	one, err := b.upgrade(ctx, n, 1, delay)
-	if err != nil {
-		return err
-	}
-	many, err := b.upgrade(ctx, n, 200, delay)
-	if err != nil {
-		return err
-	}
-	b.results["fleet200_ratio"] = many.seconds / one.seconds
-	b.results["fleet200_controller_cpu_ms"] = many.self.Seconds() * 1000 / 200
-	b.results["fleet200_host_cpu_ms"] = many.hosts.busy.Seconds() * 1000 / 200
-	b.results["fleet200_host_written_mb"] = float64(many.hosts.written) * 512 / 1e6 / 200
-	b.row("next version to 1 host, 50 ms away", fmt.Sprintf("%.2f s", one.seconds))
-	b.row("next version to 200 hosts, 50 ms away", fmt.Sprintf("%.2f s", many.seconds), fmt.Sprintf("%.2f", many.seconds/one.seconds))
-	b.row("of it the controller's processor, per host", fmt.Sprintf("%.0f ms", b.results["fleet200_controller_cpu_ms"]))
-	b.row("of it a simulated host's processor and disk", fmt.Sprintf("%.0f ms", b.results["fleet200_host_cpu_ms"]), fmt.Sprintf("%.0f MB", b.results["fleet200_host_written_mb"]))
 	return nil
 }

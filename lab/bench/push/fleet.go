@@ -5,69 +5,56 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"time"
 )
 
-// memory is what a controller takes for full pushes to one host and to 100.
-func (b *bench) memory(ctx context.Context) error {
-	for _, m := range []struct {
-		key   string
-		hosts int
-	}{{"controller_mb", 1}, {"controller_mb_100", 100}} {
-		path, err := bundle(b.dir, b.version(), "windows", b.variant())
-		if err != nil {
-			return err
-		}
-		err = b.withHosts(ctx, hostsOrder{Dir: filepath.Join(b.dir, m.key), N: m.hosts}, func(hosts []remote) error {
-			p, err := pushAlone(ctx, pushOrder{Hosts: hosts, Bundle: path, Plain: true})
-			b.results[m.key] = p.MB
-			b.row(fmt.Sprintf("controller, full push to %d", m.hosts), fmt.Sprintf("%.1f MB", p.MB), fmt.Sprintf("%.1f s", p.Seconds))
-			return err
-		})
-		if err != nil {
-			return err
-		}
+// fleetDelay is how far away the hosts of the fleet are, there and back.
+const fleetDelay = 50 * time.Millisecond
+
+// fleet is the next version to 200 hosts beside one. All hosts share this
+// machine's processors and disk.
+func (b *bench) fleet(ctx context.Context) error {
+	many, err := b.beside(ctx, "whole", "fleet200_ratio")
+	if err != nil {
+		return err
 	}
+	b.results["fleet200_controller_cpu_ms"], b.results["fleet200_host_cpu_ms"] = each(many.self), each(many.hosts.busy)
+	b.results["fleet200_host_written_mb"] = float64(many.hosts.written) * 512 / 1e6 / 200
+	b.row("of it the controller's processor, per host", fmt.Sprintf("%.0f ms", each(many.self)))
+	b.row("of it a host's processor and disk", fmt.Sprintf("%.0f ms", each(many.hosts.busy)), fmt.Sprintf("%.0f MB", b.results["fleet200_host_written_mb"]))
 	return nil
 }
 
-// latency is a full push over a long way, by one stream and by all that there
-// may be.
-func (b *bench) latency(ctx context.Context) error {
-	const delay = 30 * time.Millisecond
-	return b.withHosts(ctx, hostsOrder{Dir: filepath.Join(b.dir, "far"), N: 1, Delay: delay}, func(hosts []remote) error {
-		var one, many []float64
-		for range rounds {
-			for _, m := range []struct {
-				into   *[]float64
-				single bool
-			}{{&one, true}, {&many, false}} {
-				r, err := b.overLongWay(ctx, hosts, m.single)
-				if err != nil {
-					return err
-				}
-				*m.into = append(*m.into, r)
-			}
-		}
-		b.results["latency30_speedup"] = median(many) / median(one)
-		b.row("30 ms away, one stream", fmt.Sprintf("%.2f MB/s", median(one)/1e6))
-		b.row("30 ms away, with lanes", fmt.Sprintf("%.2f MB/s", median(many)/1e6), fmt.Sprintf("%.2f", median(many)/median(one)))
-		return nil
-	})
+// lightFleet is the same with hosts that need little of this machine.
+func (b *bench) lightFleet(ctx context.Context) error {
+	many, err := b.beside(ctx, light, "fleet200_light_ratio")
+	if err != nil {
+		return err
+	}
+	b.results["fleet200_light_cpu_ms"] = each(many.self) + each(many.hosts.busy)
+	b.row("both ends' processor, per light host", fmt.Sprintf("%.0f ms", b.results["fleet200_light_cpu_ms"]))
+	return nil
 }
 
-func (b *bench) overLongWay(ctx context.Context, hosts []remote, single bool) (float64, error) {
-	path, err := bundle(b.dir, b.version(), "windows", b.variant())
+const light = "light" // kind of hosts
+
+// beside is 200 hosts of a kind, and how much longer they take than one.
+func (b *bench) beside(ctx context.Context, kind, key string) (many upgraded, err error) {
+	n, err := b.prepare(ctx)
 	if err != nil {
-		return 0, err
+		return many, err
 	}
-	p := controller(hosts, true)
-	p.Single = single
-	told, err := push(ctx, p, path)
+	one, err := b.upgrade(ctx, n, 1, fleetDelay, kind == light)
 	if err != nil {
-		return 0, err
+		return one, err
 	}
-	one := told[hosts[0].Host]
-	return float64(one.Bytes) / (one.Seconds - one.Install), nil
+	if many, err = b.upgrade(ctx, n, 200, fleetDelay, kind == light); err != nil {
+		return many, err
+	}
+	b.results[key] = many.seconds / one.seconds
+	b.row("next version to 1 "+kind+" host, 50 ms away", fmt.Sprintf("%.2f s", one.seconds))
+	b.row("next version to 200 "+kind+" hosts, 50 ms away", fmt.Sprintf("%.2f s", many.seconds), fmt.Sprintf("%.2f", b.results[key]))
+	return many, nil
 }
+
+func each(d time.Duration) float64 { return d.Seconds() * 1000 / 200 }

@@ -17,6 +17,7 @@ import (
 
 	guard "github.com/go-shipper/shipper/host"
 	"github.com/go-shipper/shipper/host/router"
+	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/host/scm"
 	"github.com/go-shipper/shipper/lab/wsman"
 )
@@ -35,6 +36,7 @@ type simulated struct {
 	server *wsman.Server
 	port   int
 	ended  chan error
+	dial   func(context.Context) (net.Conn, error) // the guard
 
 	mu    sync.Mutex
 	after int
@@ -48,7 +50,8 @@ func limits() wsman.Limits { return wsman.Limits{Shells: 4, Operations: 10} }
 type machine struct {
 	name, root, boot string
 	limits           wsman.Limits
-	port             int // 0: any
+	port             int       // 0: any
+	base             *rpc.Base // what a light host has; nil: it is a whole one
 }
 
 func startSimulated(ctx context.Context, m machine) (*simulated, error) {
@@ -58,7 +61,11 @@ func startSimulated(ctx context.Context, m machine) (*simulated, error) {
 		return nil, err
 	}
 	s.port = listener.Addr().(*net.TCPAddr).Port
-	if err := s.guard(ctx, m); err != nil {
+	begin := s.guard
+	if m.base != nil {
+		begin = s.light
+	}
+	if err := begin(ctx, m); err != nil {
 		listener.Close()
 		return nil, err
 	}
@@ -89,6 +96,7 @@ func (s *simulated) guard(ctx context.Context, m machine) error {
 	if err != nil {
 		return err
 	}
+	s.dial = func(ctx context.Context) (net.Conn, error) { return guard.DialGuard(ctx, s.layout) }
 	go func() { s.ended <- errors.Join(g.Run(ctx), processes.Close()) }()
 	return nil
 }
@@ -121,7 +129,7 @@ func (s *simulated) Start(ctx context.Context, c wsman.Command) (wsman.Process, 
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	for {
-		conn, err := guard.DialGuard(ctx, s.layout)
+		conn, err := s.dial(ctx)
 		if err == nil {
 			return &bridge{host: s, conn: conn.(*net.TCPConn), over: make(chan struct{})}, nil
 		}
@@ -182,6 +190,7 @@ type hostsOrder struct {
 	Dir   string // one folder per host in it
 	N     int
 	Delay time.Duration // there and back
+	Base  *rpc.Base     // of light hosts
 }
 
 // serveHosts is that process: it answers with the ports, and ends with stdin.
@@ -207,7 +216,7 @@ func serveHosts(ctx context.Context, in io.Reader, out io.Writer) error {
 
 func startHosts(ctx context.Context, o hostsOrder) (all []*simulated, ports []int, err error) {
 	for i := range o.N {
-		s, err := startSimulated(ctx, machine{name: hostName(i), root: filepath.Join(o.Dir, hostName(i)), boot: "1", limits: limits()})
+		s, err := startSimulated(ctx, machine{name: hostName(i), root: filepath.Join(o.Dir, hostName(i)), boot: "1", limits: limits(), base: o.Base})
 		if err != nil {
 			return all, nil, err
 		}

@@ -36,7 +36,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	role := flag.String("role", "", "what this process is, when it is not the bench: hosts or controller")
-	only := flag.String("only", "wire,latency,delta,memory,fleet,faults", "which `PARTS` to measure, separated by commas")
+	only := flag.String("only", "wire,latency,delta,memory,fleet,light,faults", "which `PARTS` to measure, separated by commas")
 	pushes := flag.Int("faults", 1000, "how `MANY` pushes of the fault run")
 	seed := flag.Uint64("seed", 1, "of the fault run")
 	flag.Parse()
@@ -67,7 +67,7 @@ func (b *bench) run(ctx context.Context, parts []string) error {
 	if b.exe, err = executable(ctx, dir); err != nil {
 		return err
 	}
-	all := map[string]func(context.Context) error{"wire": b.wire, "latency": b.latency, "memory": b.memory, "faults": b.faults, "delta": b.delta, "fleet": b.fleet}
+	all := map[string]func(context.Context) error{"wire": b.wire, "latency": b.latency, "memory": b.memory, "faults": b.faults, "delta": b.delta, "fleet": b.fleet, "light": b.lightFleet}
 	for _, part := range parts {
 		if err := all[part](ctx); err != nil {
 			return fmt.Errorf("%s: %w", part, err)
