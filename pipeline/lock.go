@@ -22,17 +22,19 @@ func (p *Pipeline) LockAcquire(ctx context.Context, message string) error {
 func (p *Pipeline) lockAll(ctx context.Context, verb, message string) error {
 	f := p.fleet()
 	defer f.close()
-	if err := f.connect(ctx, true); err != nil {
+	m := anyHost()
+	there, err := p.gather(ctx, f, true, m)
+	if err != nil {
 		return err
 	}
 	run := newRun(p.Now())
-	for i, h := range f {
+	for i, h := range there {
 		if err := h.freeze(ctx, run, verb, message); err != nil {
-			p.release(f[:i], run, rollout.Aborted, "another host refused the lock")
+			p.release(there[:i], run, rollout.Aborted, "another host refused the lock")
 			return remoteProblem(&hostError{Host: h.Name, Err: err}, "take the lock")
 		}
 	}
-	return nil
+	return m.named("locked")
 }
 
 func (h *host) freeze(ctx context.Context, run, verb, message string) error {
@@ -51,10 +53,12 @@ func (h *host) freeze(ctx context.Context, run, verb, message string) error {
 func (p *Pipeline) LockRelease(ctx context.Context) error {
 	f := p.fleet()
 	defer f.close()
-	if err := f.connect(ctx, false); err != nil {
+	m := anyHost()
+	there, err := p.gather(ctx, f, false, m)
+	if err != nil {
 		return err
 	}
-	err := f.each(ctx, func(ctx context.Context, h *host) error {
+	err = there.each(ctx, func(ctx context.Context, h *host) error {
 		st, err := h.status(ctx)
 		if err != nil || st.Session == nil {
 			return err
@@ -67,5 +71,8 @@ func (p *Pipeline) LockRelease(ctx context.Context) error {
 			return c.ReleaseSession(ctx, rpc.Ended{Fenced: h.fenced(st.Session.Run), State: string(rollout.Aborted), Why: "released by " + p.Owner})
 		})
 	})
-	return remoteProblem(err, "release the lock")
+	if err != nil {
+		return remoteProblem(err, "release the lock")
+	}
+	return m.named("released")
 }

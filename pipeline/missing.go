@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/journal"
+	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/transport"
 )
 
@@ -23,6 +24,21 @@ type missing struct {
 
 func (p *Pipeline) missing() *missing {
 	return &missing{why: map[string]error{}, need: p.Target.Rollout.Needs(len(p.Target.Hosts))}
+}
+
+// anyHost is for work that is worth doing on whoever answers.
+func anyHost() *missing { return &missing{why: map[string]error{}, need: 1} }
+
+// named is an error that names who was left out.
+func (m *missing) named(how string) error {
+	var errs []string
+	for _, name := range m.names() {
+		errs = append(errs, name+" ("+m.reason(name)+")")
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return problem.New(problem.Behind, "make the host reachable, and run this once more", "%s, but not on %s", how, strings.Join(errs, ", "))
 }
 
 // lenient tells whether any host may be missing.
@@ -123,7 +139,7 @@ func silent(err error) bool {
 // gather connects the fleet and gives those who are there. One host that
 // answers goes alone: a wrong password must not lock the account on all of them.
 func (p *Pipeline) gather(ctx context.Context, f fleet, install bool, m *missing) (fleet, error) {
-	lenient := p.lenient()
+	lenient := m.need < len(f)
 	reach := func(ctx context.Context, h *host) error {
 		err := h.reach(ctx, install)
 		if lenient && ctx.Err() == nil && silent(err) {
