@@ -52,7 +52,7 @@ simulate: ## releases in a simulated world that fails, one per seed; then plante
 	$(GO) run ./lab/simulate/all -seeds $(SEEDS) -mutants $(MUTANT)
 
 .PHONY: test-integration
-test-integration: ## what takes minutes more: a third-party program released, cosign on what we sign, the service kit under a Consul agent and a booted systemd
+test-integration: ## what takes minutes more: a third-party program released, cosign on what we sign, the service kit with a Consul agent, a Vault and a booted systemd
 	@build/ensure git wine ip
 	@$(MAKE) --no-print-directory helper
 	SHIPPER_INTEGRATION=1 $(GO) test -count=1 -timeout 40m -v ./lab/e2e -run 'ThirdParty'
@@ -61,6 +61,10 @@ test-integration: ## what takes minutes more: a third-party program released, co
 	@echo "building a Consul agent from build/consul.mod, minutes unless the build cache has it"
 	consul=$$($(TOOLS) -n -modfile=build/consul.mod consul) && PATH=$${consul%/*}:$$PATH SHIPPER_INTEGRATION=1 \
 	  $(GO) test -race -count=1 -v ./service/consul
+	@build/ensure postgres
+	@echo "building a Vault from build/vault, minutes unless the build cache has it"
+	CGO_ENABLED=0 $(GO) build -C build/vault -o $(CURDIR)/bin/vault .
+	SHIPPER_VAULT=$(CURDIR)/bin/vault $(GO) test -race -count=1 -v -run RealVault ./service/secrets
 	@build/ensure debootstrap systemd-nspawn
 	@[ -e $(SYSTEMD_ROOT)/etc/os-release ] || { echo "making a Debian root with systemd in $(SYSTEMD_ROOT)"; mkdir -p $(SYSTEMD_ROOT); \
 	  debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus bookworm $(SYSTEMD_ROOT) >/dev/null; }
