@@ -38,11 +38,12 @@ func TestSilentHost(t *testing.T) {
 
 // A host that falls silent in the middle ends every wait too.
 func TestHostFallsSilent(t *testing.T) {
+	t.Parallel()
 	h := startHost(t, wsman.Limits{})
 	r := startRelay(t, h.http.Port)
 	cfg := h.http
 	cfg.Port, cfg.RetryDelay = r.port(), time.Millisecond
-	cfg.OperationTimeout, cfg.Grace, cfg.Liveness, cfg.DialTimeout = 100*time.Millisecond, 100*time.Millisecond, 500*time.Millisecond, 100*time.Millisecond
+	cfg.OperationTimeout, cfg.Grace, cfg.Liveness = 100*time.Millisecond, time.Second, 2*time.Second
 	c := dial(t, cfg)
 	p, err := c.Pipe(t.Context(), "cat")
 	if err != nil {

@@ -118,7 +118,9 @@ func startHostAs(t testing.TB, config wsman.Config) *host {
 	}
 	base := Config{
 		Host: "web1", Address: "127.0.0.1", User: testUser, Password: testPassword,
-		OperationTimeout: 10 * time.Second, RetryDelay: 20 * time.Millisecond,
+		RetryDelay: 20 * time.Millisecond,
+		// A Send that times out comes twice, and so it may: not here, however slow.
+		OperationTimeout: time.Minute, Grace: time.Minute, Liveness: 5 * time.Minute, DialTimeout: time.Minute,
 	}
 	h.http, h.https = base, base
 	h.http.Port = listen(h.Serve)
