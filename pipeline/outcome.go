@@ -23,10 +23,10 @@ func (d *driver) result(end rollout.Command, res Result) (Result, error) {
 	res.Behind = d.behind(end)
 	switch end.State {
 	case rollout.Split:
-	default:
-		res.Behind = union(res.Behind, before)
 	case rollout.Promoted:
 		return res, leftBehind(res.Behind, "promoted on the others")
+	default:
+		res.Behind = union(res.Behind, before)
 	}
 	if end.Freeze {
 		res.Freeze = end.Why

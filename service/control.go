@@ -3,6 +3,7 @@ package service
 import (
 	"bufio"
 	"context"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -157,6 +158,13 @@ func (c *control) answer(ctx context.Context, conn net.Conn) {
 		a.Report = &r
 	}
 	_ = json.NewEncoder(conn).Encode(a) // the caller may be gone; it was recorded
+}
+
+func (c *control) authenticate(token string) error {
+	if subtle.ConstantTimeCompare([]byte(token), []byte(c.token)) != 1 {
+		return fmt.Errorf("%w: wrong token", ErrRefused)
+	}
+	return nil
 }
 
 func readCommand(r io.Reader) (Command, error) {

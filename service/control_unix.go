@@ -56,8 +56,6 @@ func ownFolder(dir string) error {
 	return nil
 }
 
-func (c *control) authenticate(string) error { return nil }
-
 func dialControl(ctx context.Context, dir, name string) (net.Conn, string, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", filepath.Join(dir, name+".sock"))

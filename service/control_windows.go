@@ -3,7 +3,6 @@ package service
 import (
 	"context"
 	"crypto/rand"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,13 +42,6 @@ func (c *control) listen(dir, name string) error {
 		return err
 	}
 	c.remove = func() { _ = os.Remove(path) } // a stale one only leads nowhere
-	return nil
-}
-
-func (c *control) authenticate(token string) error {
-	if subtle.ConstantTimeCompare([]byte(token), []byte(c.token)) != 1 {
-		return fmt.Errorf("%w: wrong token", ErrRefused)
-	}
 	return nil
 }
 
