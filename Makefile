@@ -41,15 +41,17 @@ test: ## all tests, those on the lab included
 	$(GO) test -race -timeout 25m $$($(GO) list ./... | grep -v /lab/e2e)
 	$(GO) test -race -timeout 40m ./lab/e2e
 	$(GO) test ./rollout/analysis # thousands of simulated hours, too slow with -race
-	$(GO) test -count=1 ./lab/simulate -seeds 400 # with -race above only 15
+	$(GO) run ./lab/simulate/all -seeds 5000 # with -race above only 15; each planted bug with the seeds that catch it
 
-# Seeds of the simulation: those of make simulate, and to catch one planted bug.
-SEEDS  ?= 2000
-MUTANT ?= 400
+# Seeds of the simulation: those of make simulate, those in which a planted bug
+# must be caught, and those that count what is covered.
+SEEDS  ?= 100000
+MUTANT ?= 1000
+COVER  ?= 1000
 
 .PHONY: simulate
-simulate: ## releases in a simulated world that fails, one per seed; then planted bugs; SEEDS=100000 takes hours
-	$(GO) run ./lab/simulate/all -seeds $(SEEDS) -mutants $(MUTANT)
+simulate: ## releases in a simulated world that fails, one per seed; then planted bugs and coverage; SEEDS=n
+	$(GO) run ./lab/simulate/all -seeds $(SEEDS) -mutants $(MUTANT) -cover $(COVER)
 
 .PHONY: test-integration
 test-integration: ## what takes minutes more: a third-party program released, cosign on what we sign, the service kit with a Consul agent, a Vault and a booted systemd

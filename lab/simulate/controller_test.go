@@ -61,6 +61,9 @@ func (c *controller) emit(r journal.Record) {
 	if r.Type == journal.TypeProgress {
 		return
 	}
+	if h := c.w.host(r.Host); h != nil && r.Type == journal.TypeUndone && !c.isKilled() {
+		go c.w.undone(h, r.Run)
+	}
 	c.w.event("%s: %s %s %.200s", c.name, r.Type, r.Host, r.Data)
 }
 
@@ -79,7 +82,7 @@ func (c *controller) run(verb string, f func(context.Context) (pipeline.Result, 
 func (c *controller) deploy(version string) {
 	c.version = version
 	c.run("deploy", func(ctx context.Context) (pipeline.Result, error) {
-		return c.p.Deploy(ctx, pipeline.DeployRequest{Bundle: c.w.bundles[version]})
+		return c.p.Deploy(ctx, pipeline.DeployRequest{Bundle: c.w.shop.bundles[version]})
 	})
 }
 
@@ -152,10 +155,8 @@ func (c *controller) heard(host string) bool {
 }
 
 func (c *controller) dial(ctx context.Context, h config.Host) (transport.Conn, error) {
-	for _, m := range c.w.hosts {
-		if m.name == h.Name {
-			return &way{c: c, to: m}, nil
-		}
+	if m := c.w.host(h.Name); m != nil {
+		return &way{c: c, to: m}, nil
 	}
 	return nil, fmt.Errorf("no host %s", h.Name)
 }

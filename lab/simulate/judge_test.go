@@ -3,7 +3,9 @@ package simulate
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/go-shipper/shipper/host/router"
@@ -12,17 +14,24 @@ import (
 	"github.com/go-shipper/shipper/rollout"
 )
 
-// load is one host's clients. Each comes with an address of its own.
+// load is one host's clients. Each comes with an address of its own, and none
+// waits for another one's answer.
 func (w *world) load(ctx context.Context, h *machine) {
+	var clients sync.WaitGroup
+	defer clients.Wait()
 	for n := 0; ctx.Err() == nil; n++ {
-		status, version, err := h.ask(n % 5000)
-		w.mu.Lock()
-		w.served++
-		if err != nil || status != 200 {
-			w.failed = append(w.failed, fmt.Sprintf("%.3f %s %d %s %v", time.Since(w.began).Seconds(), h.name, status, version, err))
-		}
-		w.mu.Unlock()
+		clients.Go(func() { w.client(h, n%5000) })
 		_ = sleep(ctx, 300*time.Millisecond)
+	}
+}
+
+func (w *world) client(h *machine, n int) {
+	status, version, err := h.ask(n)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.served++
+	if err != nil || status != 200 {
+		w.failed = append(w.failed, fmt.Sprintf("%.3f %s %d %s %v", time.Since(w.began).Seconds(), h.name, status, version, err))
 	}
 }
 
@@ -62,7 +71,7 @@ func (w *world) watch(ctx context.Context) {
 				w.breaks("P2: %s gives %s to %s %v after anybody could renew that", h.name, v.Weight, v.Canary, time.Since(heard[h.name]))
 			}
 		}
-		_ = sleep(ctx, 500*time.Millisecond)
+		_ = sleep(ctx, 1500*time.Millisecond)
 	}
 }
 
@@ -82,12 +91,15 @@ func (w *world) judgeRest(when string) pipeline.FleetStatus {
 		}
 	}
 	w.event("%s: %s, stable %s, behind %v", when, st.State, st.Stable, st.Behind)
-	named := []rollout.State{rollout.Promoted, rollout.RolledBack, rollout.Aborted, rollout.Failed, rollout.Lost, rollout.Split, rollout.Paused}
-	if !slices.Contains(named, st.State) {
+	if !slices.Contains(named(), st.State) {
 		w.breaks("%s: the fleet is %q", when, st.State)
 	}
 	w.judgeFleet(when, st)
 	return st
+}
+
+func named() []rollout.State {
+	return []rollout.State{rollout.Promoted, rollout.RolledBack, rollout.Aborted, rollout.Failed, rollout.Lost, rollout.Split, rollout.Paused}
 }
 
 func (w *world) atRest(h *machine, st pipeline.HostStatus) error {
@@ -96,6 +108,7 @@ func (w *world) atRest(h *machine, st pipeline.HostStatus) error {
 	}
 	s := st.Status
 	v, err := h.view()
+	sound := h.sound(s.Slots[s.Stable].Release)
 	switch {
 	case err != nil:
 		return err
@@ -105,10 +118,48 @@ func (w *world) atRest(h *machine, st pipeline.HostStatus) error {
 		return fmt.Errorf("there is no stable release")
 	case v.Weight != 0 || v.Stable != s.Stable:
 		return fmt.Errorf("P2: the router serves %s and gives %s %s; stable is %s", v.Stable, v.Canary, v.Weight, s.Stable)
+	case !sound && h.scm.running(s.Stable.Service(service)):
+		return fmt.Errorf("P4: stable runs from a folder that is damaged")
+	case !sound:
+		return nil // it waits for another release
 	case !h.scm.running(s.Stable.Service(service)):
 		return fmt.Errorf("stable (%s) does not run", s.Stable)
+	case h.scm.running(s.Stable.Other().Service(service)) && s.WarmFor == 0 && s.Run.State != string(rollout.Paused):
+		return fmt.Errorf("P3: slot %s runs and has no reason to: run %s is %s", s.Stable.Other(), s.Run.ID, s.Run.State)
 	}
 	return w.serves(h, v, s.Slots[s.Stable].Release)
+}
+
+// sound tells whether a release lies on the host as it was delivered.
+func (h *machine) sound(r release.Release) bool {
+	_, ok := whole(filepath.Join(h.layout.Programs, "services", service, "releases", r.Dir()))
+	return ok
+}
+
+// unsound tells whether some host's stable release is damaged.
+func (w *world) unsound(st pipeline.FleetStatus) bool {
+	return slices.ContainsFunc(st.Hosts, func(h pipeline.HostStatus) bool {
+		return !w.host(h.Host).sound(h.Status.Slots[h.Status.Stable].Release)
+	})
+}
+
+// heal deploys anew where a host has nothing whole to run.
+func (w *world) heal() {
+	ctx, stop := context.WithCancel(context.Background())
+	var clients sync.WaitGroup
+	for _, h := range w.hosts {
+		clients.Go(func() { w.load(ctx, h) })
+	}
+	c := w.controller("healer")
+	c.deploy(third)
+	c.wait()
+	stop()
+	clients.Wait()
+	if c.res.State != rollout.Promoted {
+		w.breaks("P4: a host with a damaged release stays so: the next deploy ended %s: %v", c.res.State, c.err)
+	}
+	time.Sleep(lease + time.Minute)
+	w.judgeRest("after a deploy over damage")
 }
 
 // serves asks the host what it really answers with.
@@ -145,7 +196,15 @@ func (w *world) judgeFleet(when string, st pipeline.FleetStatus) {
 // judgeResults compares what controllers said in the end with what is there.
 // Where two of them took turns, only the last word counts.
 func (w *world) judgeResults(when string, versions map[string]bool) {
-	main := w.controllers()[1]
+	main := w.main
+	if w.plan.overtaken && when == "after the run" {
+		if r := w.rival; r.res.State != rollout.Promoted || !versions[third] {
+			w.breaks("P5: the run of %s ended %s (%v), when one came back that had lost the lock", r.name, r.res.State, r.err)
+		}
+	}
+	if main.isOver() && !main.isKilled() && !slices.Contains(named(), main.res.State) {
+		w.breaks("%s: the run ended %q: %v", when, main.res.State, main.err)
+	}
 	if w.plan.rival != "" || main.isKilled() || !main.isOver() {
 		return
 	}
@@ -191,6 +250,10 @@ func (w *world) afterwards() {
 	if len(st.Behind) > 0 && w.err() == nil {
 		w.breaks("P3: after another controller (%s, %v) hosts are behind: %v", c.res.State, c.err, st.Behind)
 	}
+	if w.unsound(st) && w.err() == nil {
+		w.heal()
+		return
+	}
 	w.goBack(st)
 }
 
@@ -201,6 +264,15 @@ func (w *world) goBack(before pipeline.FleetStatus) {
 	c := w.controller("night")
 	c.rollback()
 	c.wait()
+	back := release.Release{Version: first}
+	for _, r := range before.Hosts[0].Status.Retained {
+		if r.Release.Version == first {
+			back = r.Release
+		}
+	}
+	if slices.ContainsFunc(w.hosts, func(h *machine) bool { return !h.sound(back) }) && c.res.State == rollout.Failed {
+		return // it cannot, and says so
+	}
 	if c.res.State != rollout.RolledBack {
 		w.breaks("P9: the rollback from %s ended %s: %v", before.Stable, c.res.State, c.err)
 		return

@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/go-shipper/shipper/host"
@@ -32,6 +30,8 @@ type machine struct {
 	net    *network
 	scm    *manager
 	rng    *rand.Rand
+	seer   *router.Client // of who checks promises
+	seen   *ledger
 
 	mu     sync.Mutex
 	up     bool
@@ -41,6 +41,7 @@ type machine struct {
 	wall   time.Duration // what the clock on the wall is wrong by
 	writes int           // of state files until the crash; 0: none is planned
 	late   bool          // that crash comes after the write
+	full   time.Time     // until then the disk has no room
 	power  bool          // and takes the power with it
 }
 
@@ -53,6 +54,7 @@ type life struct {
 	addr string // where it is reached
 	stop context.CancelFunc
 	over chan struct{}
+	wall time.Duration // what its clock is wrong by
 }
 
 var errDead = errors.New("the guard is dead")
@@ -65,6 +67,8 @@ func (l *life) err() error {
 	}
 	return nil
 }
+
+func (l *life) now() time.Time { return clock{l.wall}.Now().Round(0) }
 
 func (l *life) kill() {
 	l.mu.Lock()
@@ -85,12 +89,20 @@ func newMachine(w *world, name string) (*machine, error) {
 	dir := filepath.Join(w.dir, name)
 	h := &machine{world: w, name: name, layout: host.DefaultLayout(dir), exe: filepath.Join(dir, "shipper-host")}
 	h.rng = rand.New(rand.NewPCG(w.seed, release16(name)))
-	h.net = newNetwork(rand.New(rand.NewPCG(w.seed, release16(name)+1)))
+	h.net = newNetwork(w, rand.New(rand.NewPCG(w.seed, release16(name)+1)))
+	h.seen = newLedger()
+	h.seer = router.NewClientOver(h.layout.Router(), h.net.dial)
 	h.scm = newManager(h, rand.New(rand.NewPCG(w.seed, release16(name)+2)))
+	if !w.plan.bare {
+		return h, w.shop.furnish(h)
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	return h, os.WriteFile(h.exe, []byte("helper"), 0o700)
+	if err := os.WriteFile(h.exe, []byte("helper"), 0o700); err != nil {
+		return nil, err
+	}
+	return h, nil
 }
 
 // release16 makes a number of a name.
@@ -125,21 +137,26 @@ func (h *machine) start() {
 	h.mu.Lock()
 	h.up = true
 	h.boots++
+	boot := h.boots
 	h.mu.Unlock()
 	h.scm.boot()
-	h.startGuard()
+	h.mu.Lock()
+	still := h.up && h.boots == boot // the power may be gone again
+	h.mu.Unlock()
+	if still {
+		h.startGuard()
+	}
 }
 
 func (h *machine) startGuard() {
-	l := &life{over: make(chan struct{}), net: h.net}
 	h.mu.Lock()
-	boot := fmt.Sprintf("boot-%d", h.boots)
-	wall := h.wall
+	boot := fmt.Sprintf("boot-%d-%d", h.world.seed, h.boots)
+	l := &life{over: make(chan struct{}), net: h.net, wall: h.wall}
 	h.mu.Unlock()
 	g, err := host.NewGuard(host.Options{
 		Layout: h.layout, SCM: gate{h.scm, l}, Executable: h.exe, Version: "sim",
 		Router:  gatedRouter{router.NewClientOver(h.layout.Router(), h.net.dial), l},
-		Clock:   clock{wall},
+		Clock:   clock{l.wall},
 		Machine: func() (string, error) { return "machine-" + h.name, nil },
 		Boot:    func() (string, error) { return boot, nil },
 		Sources: func() ([]string, error) { return nil, nil },
@@ -193,15 +210,24 @@ func (h *machine) write(l *life, path string, write func() error) error {
 		h.writes--
 		now = h.writes == 0
 	}
-	late, power := h.late, h.power
+	late, power, full := h.late, h.power, time.Now().Before(h.full)
 	h.mu.Unlock()
+	if full {
+		return &os.PathError{Op: "write", Path: path, Err: syscall.ENOSPC}
+	}
 	if !now {
-		return write()
+		err := write()
+		if err == nil {
+			h.observe(l, path)
+		}
+		return err
 	}
 	h.world.event("%s: crash at %s, after it %v, power %v", h.name, filepath.Base(path), late, power)
 	var err error
 	if late {
-		err = write()
+		if err = write(); err == nil {
+			h.observe(l, path)
+		}
 	}
 	l.kill()
 	go h.crashed(l, power)
@@ -244,7 +270,37 @@ func (h *machine) killGuard(pause, wall time.Duration) {
 	}
 }
 
-func (h *machine) powerCut(dark time.Duration) {
+// damage is a loss of power after which a file of some release is not what it
+// was, though it had been flushed.
+func (h *machine) damage(rng *rand.Rand, dark time.Duration) {
+	found, _ := filepath.Glob(filepath.Join(h.layout.Programs, "services", service, "releases", "*", "orders"))
+	h.powerCutWith(dark, func() {
+		if len(found) == 0 {
+			return
+		}
+		path := found[rng.IntN(len(found))]
+		b, err := os.ReadFile(path)
+		if err != nil || len(b) == 0 {
+			return
+		}
+		h.world.event("%s: %s is damaged", h.name, filepath.Base(filepath.Dir(path)))
+		switch rng.IntN(3) {
+		case 0:
+			b = b[:rng.IntN(len(b))]
+		case 1:
+			b[rng.IntN(len(b))] ^= 4
+		default:
+			clear(b[rng.IntN(len(b)):])
+		}
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			h.world.breaks("damage: %v", err)
+		}
+	})
+}
+
+func (h *machine) powerCut(dark time.Duration) { h.powerCutWith(dark, func() {}) }
+
+func (h *machine) powerCutWith(dark time.Duration, meanwhile func()) {
 	h.mu.Lock()
 	was, l := h.up, h.life
 	h.up, h.life = false, nil
@@ -261,6 +317,7 @@ func (h *machine) powerCut(dark time.Duration) {
 	if l != nil {
 		<-l.over
 	}
+	meanwhile()
 	time.Sleep(dark)
 	h.world.event("%s: boots", h.name)
 	h.start()
@@ -294,55 +351,6 @@ func (h *machine) startRouter(short string) (func(), error) {
 		}
 	}()
 	return func() { cancel(); <-over }, nil
-}
-
-// Kinds of releases, by their version: 1.0.0 and whatever is not below is good.
-const (
-	deaf    = "1.1.1" // never listens
-	sick    = "1.1.2" // fails its smoke check
-	crashes = "1.1.3" // ends after a while
-	errs    = "1.1.4" // half of its answers are 500
-)
-
-func program(version string) string { return "program of " + version }
-
-// answers is what an instance of a version says.
-func (h *machine) answers(version string) http.Handler {
-	n := 0
-	var mu sync.Mutex
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		n++
-		odd := n%2 == 1
-		mu.Unlock()
-		switch {
-		case r.URL.Path == "/healthz" && version == sick:
-			w.WriteHeader(http.StatusInternalServerError)
-		case r.URL.Path == "/healthz":
-		case version == sick:
-			h.world.breaks("%s: a client reached a release that failed its smoke check", h.name)
-		case version == errs && odd:
-			w.WriteHeader(http.StatusInternalServerError)
-		}
-		_, _ = io.WriteString(w, version)
-	})
-}
-
-const public = "127.0.0.1:8100"
-
-// ask is a client of the service.
-func (h *machine) ask(client int) (status int, version string, err error) {
-	from := fmt.Sprintf("10.0.%d.%d:40000", client/250, client%250+1)
-	t := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
-		return h.net.dialFrom(ctx, addr, from, nil)
-	}}
-	res, err := (&http.Client{Transport: t, Timeout: 20 * time.Second}).Get("http://" + public + "/orders")
-	if err != nil {
-		return 0, "", err
-	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	return res.StatusCode, strings.TrimSpace(string(b)), err
 }
 
 // gate keeps a dead guard's hands off the service manager.
@@ -400,7 +408,7 @@ func (g gatedRouter) Counters(ctx context.Context, service string) (string, map[
 func (h *machine) view() (router.View, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	return router.NewClientOver(h.layout.Router(), h.net.dial).Get(ctx, service)
+	return h.seer.Get(ctx, service)
 }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -2,11 +2,8 @@ package simulate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,6 +22,9 @@ type manager struct {
 	rng   *rand.Rand
 	units map[string]*unit
 	pids  uint32
+	until time.Time // what is asked takes long until then
+	cuts  int       // of the power
+	still time.Time // instances answer nothing until then
 }
 
 type unit struct {
@@ -40,8 +40,31 @@ func newManager(h *machine, rng *rand.Rand) *manager {
 func (m *manager) pause(least, most time.Duration) {
 	m.mu.Lock()
 	d := least + time.Duration(m.rng.Int64N(int64(most-least)))
+	if time.Now().Before(m.until) {
+		d *= 20
+	}
 	m.mu.Unlock()
 	time.Sleep(d)
+}
+
+// slow makes what is asked take long for a while.
+func (m *manager) slow(long time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.until = time.Now().Add(long)
+}
+
+// hang keeps the instances from answering for a while.
+func (m *manager) hang(long time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.still = time.Now().Add(long)
+}
+
+func (m *manager) hangs() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return max(0, time.Until(m.still))
 }
 
 func (m *manager) Ensure(_ context.Context, s scm.Spec) error {
@@ -56,10 +79,18 @@ func (m *manager) Ensure(_ context.Context, s scm.Spec) error {
 	return nil
 }
 
-func (m *manager) Start(_ context.Context, name string) error {
+func (m *manager) Start(_ context.Context, name string) error { return m.start(name, false) }
+
+// start is by the guard or, byItself, by the manager: at boot, or after a crash.
+func (m *manager) start(name string, byItself bool) error {
+	cuts := m.lost()
 	m.pause(10*time.Millisecond, 400*time.Millisecond)
 	m.mu.Lock()
 	u := m.units[name]
+	if m.cuts != cuts {
+		m.mu.Unlock()
+		return errReset
+	}
 	if u == nil {
 		m.mu.Unlock()
 		return scm.ErrNotFound
@@ -72,9 +103,15 @@ func (m *manager) Start(_ context.Context, name string) error {
 	u.status = scm.Status{State: scm.Running, PID: m.pids, Started: time.Now()}
 	spec, pid := u.spec, m.pids
 	m.mu.Unlock()
-	end, err := m.launch(spec, pid)
+	end, err := m.launch(spec, pid, byItself)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.cuts != cuts {
+		if err == nil {
+			go end()
+		}
+		return errReset
+	}
 	if err != nil {
 		u.status = scm.Status{State: scm.Stopped, Exit: 1}
 		return &scm.StartError{Service: name, Code: 1067}
@@ -118,7 +155,7 @@ func (m *manager) crash(name string, pid uint32) {
 	if len(recovery) > 0 {
 		m.h.world.after(recovery[0], func() {
 			if m.h.isUp() {
-				_ = m.Start(context.Background(), name)
+				_ = m.start(name, true)
 			}
 		})
 	}
@@ -174,8 +211,28 @@ func (m *manager) running(name string) bool {
 	return st.State == scm.Running
 }
 
+// copied is what the host's services are when all of them rest.
+func (m *manager) copied() map[string]unit {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := map[string]unit{}
+	for name, u := range m.units {
+		out[name] = unit{spec: u.spec, status: scm.Status{State: scm.Stopped}}
+	}
+	return out
+}
+
+func (m *manager) lost() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.cuts
+}
+
 // halt ends all processes; boot starts what is automatic.
 func (m *manager) halt() {
+	m.mu.Lock()
+	m.cuts++
+	m.mu.Unlock()
 	names, _ := m.List(context.Background(), "")
 	for _, name := range names {
 		m.mu.Lock()
@@ -193,26 +250,30 @@ func (m *manager) boot() {
 	names, _ := m.List(context.Background(), "")
 	for _, name := range names {
 		if spec, err := m.Spec(context.Background(), name); err == nil && spec.Start == scm.Auto {
-			_ = m.Start(context.Background(), name)
+			_ = m.start(name, true)
 		}
 	}
 }
 
 // launch runs what a service is: a router, or an instance of the release
-// whose folder it was given.
-func (m *manager) launch(s scm.Spec, pid uint32) (end func(), err error) {
+// whose folder it was given. What the guard starts must be whole; what starts
+// by itself after a loss of power the guard stops, if it is not.
+func (m *manager) launch(s scm.Spec, pid uint32, byItself bool) (end func(), err error) {
 	if strings.HasPrefix(s.Name, "shipper-router-") {
 		return m.h.startRouter(strings.TrimPrefix(s.Name, "shipper-router-"))
 	}
-	version, err := os.ReadFile(filepath.Join(s.Dir, "version.txt"))
-	if err != nil {
-		m.h.world.breaks("P4: %s starts from %s, where a file is missing: %v", s.Name, s.Dir, err)
-		return nil, err
+	version, ok := whole(s.Dir)
+	if !ok && !byItself {
+		m.h.world.breaks("P4: %s starts from %s, which is damaged", s.Name, s.Dir)
 	}
-	if b, err := os.ReadFile(filepath.Join(s.Dir, "orders")); err != nil || string(b) != program(string(version)) {
-		m.h.world.breaks("P4: %s starts from %s, whose program is damaged (%v)", s.Name, s.Dir, err)
-	}
-	return m.instance(s, string(version), pid)
+	return m.instance(s, version, pid)
+}
+
+// whole tells whether a folder has all of a release, and of which.
+func whole(dir string) (version string, ok bool) {
+	v, err := os.ReadFile(filepath.Join(dir, "version.txt"))
+	b, damaged := os.ReadFile(filepath.Join(dir, "orders"))
+	return string(v), err == nil && damaged == nil && string(b) == program(string(v))
 }
 
 func port(s scm.Spec) string {
@@ -222,35 +283,4 @@ func port(s scm.Spec) string {
 		}
 	}
 	return ""
-}
-
-// instance listens and answers as its release does.
-func (m *manager) instance(s scm.Spec, version string, pid uint32) (func(), error) {
-	if version == deaf {
-		return func() {}, nil
-	}
-	l, err := m.h.net.listen(context.Background(), "127.0.0.1:"+port(s))
-	if err != nil {
-		return nil, err
-	}
-	m.h.world.event("%s: %s runs %s", m.h.name, s.Name, version)
-	server := &http.Server{Handler: m.h.answers(version)}
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		if err := server.Serve(l.(net.Listener)); !errors.Is(err, http.ErrServerClosed) {
-			m.h.world.breaks("instance: %v", err)
-		}
-	}()
-	if version == crashes {
-		m.h.world.after(4*time.Second, func() { m.crash(s.Name, pid) })
-	}
-	return func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-		defer cancel()
-		if server.Shutdown(ctx) != nil {
-			server.Close()
-		}
-		<-over
-	}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,15 +19,17 @@ import (
 // its own, so that hardly two things happen at the same instant: who comes
 // first is decided by the seed, not by the scheduler.
 type network struct {
+	world     *world
 	mu        sync.Mutex
 	rng       *rand.Rand
 	listeners map[string]*listener
-	conns     map[*conn]struct{}
+	conns     map[*conn]int // by when they were made
+	made      int
 	port      int
 }
 
-func newNetwork(rng *rand.Rand) *network {
-	return &network{rng: rng, listeners: map[string]*listener{}, conns: map[*conn]struct{}{}, port: 40000}
+func newNetwork(w *world, rng *rand.Rand) *network {
+	return &network{world: w, rng: rng, listeners: map[string]*listener{}, conns: map[*conn]int{}, port: 40000}
 }
 
 var errReset = errors.New("connection reset")
@@ -119,7 +122,8 @@ func (n *network) dialFrom(ctx context.Context, addr, from string, l *link) (net
 	default:
 		return nil, fmt.Errorf("dial %s: backlog is full", addr)
 	}
-	n.conns[here], n.conns[there] = struct{}{}, struct{}{}
+	n.made += 2
+	n.conns[here], n.conns[there] = n.made, n.made+1
 	return here, nil
 }
 
@@ -142,6 +146,7 @@ func (n *network) breakThose(which func(*conn) bool) {
 			all = append(all, c)
 		}
 	}
+	slices.SortFunc(all, func(a, b *conn) int { return n.conns[a] - n.conns[b] })
 	n.mu.Unlock()
 	for _, c := range all {
 		c.reset()
@@ -174,6 +179,7 @@ func (c *conn) Write(b []byte) (int, error) {
 			return 0, err
 		}
 	}
+	c.net.world.carried(c.local, c.remote, at, b)
 	for range copies {
 		if err := c.out.put(b, at); err != nil {
 			return 0, err

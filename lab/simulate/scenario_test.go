@@ -8,17 +8,20 @@ import (
 
 // scenario is what a seed decided beforehand.
 type scenario struct {
-	hosts   int
-	batches bool
-	version string // what is deployed over the first release
-	silent  bool   // no client asks for anything
-	twice   int
-	lose    int
-	offsets []time.Duration // what the clocks of controllers are wrong by
-	faults  []fault
-	rival   string // what another controller does
-	rivalAt time.Duration
-	after   string // what is done in the end: "", rollback
+	hosts     int
+	bare      bool // the first release is deployed here too
+	only      bool // and nothing else
+	batches   bool
+	version   string // what is deployed over the first release
+	silent    bool   // no client asks for anything
+	twice     int
+	lose      int
+	offsets   []time.Duration // what the clocks of controllers are wrong by
+	faults    []fault
+	rival     string // what another controller does
+	rivalAt   time.Duration
+	overtaken bool   // the rival comes when the lease of a frozen controller is over, and must not notice it
+	after     string // what is done in the end: "", rollback
 }
 
 type fault struct {
@@ -31,9 +34,12 @@ type fault struct {
 
 func pick[T any](rng *rand.Rand, of ...T) T { return of[rng.IntN(len(of))] }
 
-func newScenario(rng *rand.Rand) scenario {
+const maxHosts = 3
+
+func newScenario(seed uint64) scenario {
+	rng := rand.New(rand.NewPCG(seed, 0))
 	s := scenario{
-		hosts: pick(rng, 1, 1, 2, 2, 3), batches: rng.IntN(4) == 0, silent: rng.IntN(8) == 0,
+		bare: seed%16 == 0, hosts: pick(rng, 1, 1, 2, 2, 3), batches: rng.IntN(4) == 0, silent: rng.IntN(8) == 0,
 		version: pick(rng, next, next, next, next, deaf, sick, crashes, errs),
 		after:   pick(rng, "", "rollback"),
 	}
@@ -61,14 +67,65 @@ func newScenario(rng *rand.Rand) scenario {
 		s.rival = pick(rng, "deploy", "deploy", "rollback", "abort", "pause", "promote")
 		s.rivalAt = time.Duration(rng.Int64N(int64(35 * time.Second)))
 	}
+	s.stress(rng, seed)
 	return s
+}
+
+func seconds(rng *rand.Rand, from, to int) time.Duration {
+	return time.Duration(from)*time.Second + time.Duration(rng.Int64N(int64(to-from)*int64(time.Second)))
+}
+
+// stress aims half of all seeds at what needs several things to come together.
+func (s *scenario) stress(rng *rand.Rand, seed uint64) {
+	at := func(kind string, from, to int) {
+		s.faults = append(s.faults, fault{kind: kind, at: seconds(rng, from, to), host: rng.IntN(s.hosts), long: seconds(rng, 1, 25), n: 1 + rng.IntN(8)})
+	}
+	switch seed % 10 {
+	case 5: // a controller was away, and what it had sent comes late
+		s.version, s.silent, s.batches, s.twice, s.lose, s.rival = next, false, false, 0, 0, ""
+		away := fault{kind: "freeze controller", at: seconds(rng, 2, 9), long: seconds(rng, 18, 38)}
+		switch rng.IntN(3) {
+		case 0: // just when the host takes itself back
+			away.long = seconds(rng, 8, 12)
+			s.faults = []fault{away, {kind: "slow", at: away.at, host: rng.IntN(s.hosts), long: 20 * time.Second}}
+			return
+		case 1: // with the order to go back
+			s.faults = []fault{away, {kind: "interrupt", at: away.at + time.Millisecond}}
+		default:
+			s.faults = []fault{away}
+		}
+		s.overtaken, s.rival, s.rivalAt = true, "deploy", away.at+lease+seconds(rng, 2, 6) // another one's run is under way
+	case 6: // the host restarts in the middle of a lease
+		s.version, s.faults, s.rival = pick(rng, next, next, errs), nil, ""
+		if s.batches {
+			s.version = next // nothing but smoke checks would find errs
+		}
+		at(pick(rng, "power", "guard"), 3, 14)
+		at(pick(rng, "power", "guard", "kill controller", "partition"), 3, 20)
+	case 7: // between two writes, several times
+		s.faults = nil
+		for range 1 + rng.IntN(3) {
+			at("write", 0, 15)
+		}
+		at(pick(rng, "kill controller", "partition", "full", "router"), 2, 14)
+	case 8: // the disk, or what runs, is not what it was
+		s.faults = nil
+		at(pick(rng, "damage", "damage", "full", "hang", "slow"), 0, 18)
+		at(pick(rng, "hang", "slow", "partition", "router", "instance"), 0, 18)
+	case 9: // two want to be first
+		s.rival, s.rivalAt = pick(rng, "deploy", "deploy", "rollback"), seconds(rng, 0, 12)
+		if rng.IntN(2) == 0 {
+			s.faults = nil
+			at(pick(rng, "partition", "kill controller", "interrupt"), 0, 12)
+		}
+	}
 }
 
 // harmless tells whether clients must not notice anything.
 func (s scenario) harmless() bool {
 	for _, f := range s.faults {
 		switch f.kind {
-		case "power", "router", "instance", "write":
+		case "power", "router", "instance", "write", "damage", "full", "hang", "slow":
 			return false
 		}
 	}
@@ -78,6 +135,7 @@ func (s scenario) harmless() bool {
 // play runs the release and what comes in between.
 func (w *world) play() {
 	main := w.controller("main")
+	w.main = main
 	for _, f := range w.plan.faults {
 		w.after(f.at, func() { w.strike(main, f) })
 	}
@@ -89,7 +147,7 @@ func (w *world) play() {
 	for _, c := range w.controllers() {
 		c.wait()
 	}
-	time.Sleep(lease + 15*time.Second) // no fault comes later, and every lease has run out
+	time.Sleep(lease + 5*time.Second) // no fault comes later, and every lease has run out
 	for _, c := range w.controllers() {
 		c.wait()
 	}
@@ -103,6 +161,7 @@ func (w *world) controllers() []*controller {
 
 func (w *world) compete() {
 	c := w.controller("rival")
+	w.rival = c
 	switch w.plan.rival {
 	case "deploy":
 		c.deploy(third)
@@ -110,6 +169,10 @@ func (w *world) compete() {
 		c.rollback()
 	default:
 		c.ask(w.plan.rival)
+		if w.plan.rival == "pause" { // nothing but a person ends that
+			time.Sleep(15 * time.Second)
+			w.controller("person").ask(pick(rand.New(rand.NewPCG(w.seed, 3)), "resume", "promote", "abort"))
+		}
 	}
 }
 
@@ -138,6 +201,16 @@ func (w *world) strike(main *controller, f fault) {
 		h.mu.Lock()
 		h.writes, h.late, h.power = f.n, f.long%2 == 0, f.long%3 == 0
 		h.mu.Unlock()
+	case "damage":
+		h.damage(rand.New(rand.NewPCG(w.seed, uint64(f.n))), f.long)
+	case "full":
+		h.mu.Lock()
+		h.full = time.Now().Add(f.long)
+		h.mu.Unlock()
+	case "hang":
+		h.scm.hang(f.long)
+	case "slow":
+		h.scm.slow(f.long)
 	case "router":
 		h.scm.crash("shipper-router-a", 0)
 	case "instance":

@@ -1,23 +1,19 @@
 package simulate
 
 import (
-	"bytes"
 	"context"
-	"errors"
+	"crypto/sha256"
 	"fmt"
+	"hash"
 	"io"
 	"log/slog"
-	"math/rand/v2"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-shipper/shipper/config"
-	"github.com/go-shipper/shipper/packaging"
 	"github.com/go-shipper/shipper/release"
+	"github.com/go-shipper/shipper/rollout"
 )
 
 const (
@@ -30,27 +26,29 @@ const (
 
 // world is everything that one seed makes.
 type world struct {
-	seed    uint64
-	dir     string
-	bundles map[string]string
-	rng     *rand.Rand // of the plan; what happens later has sources of its own
-	plan    scenario
-	hosts   []*machine
-	began   time.Time
-	logTo   io.Writer
+	seed  uint64
+	dir   string
+	shop  *workshop
+	plan  scenario
+	hosts []*machine
+	began time.Time
+	logTo io.Writer
 
 	mu      sync.Mutex
 	story   []string
+	sum     hash.Hash // of the story, and of every message
 	broken  error
 	all     []*controller
+	main    *controller
+	rival   *controller
 	served  int
 	failed  []string
 	stopped bool
+	wrecked bool // it did not end: none can live after it
 }
 
-func newWorld(seed uint64, dir string, bundles map[string]string) (*world, error) {
-	w := &world{seed: seed, dir: dir, bundles: bundles, rng: rand.New(rand.NewPCG(seed, 0)), began: time.Now()}
-	w.plan = newScenario(w.rng)
+func newWorld(seed uint64, shop *workshop, plan scenario) (*world, error) {
+	w := &world{seed: seed, dir: shop.world(), shop: shop, plan: plan, began: time.Now(), sum: sha256.New()}
 	for i := range w.plan.hosts {
 		h, err := newMachine(w, fmt.Sprintf("web%d", i+1))
 		if err != nil {
@@ -81,7 +79,17 @@ func (w *world) err() error {
 func (w *world) event(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.story = append(w.story, fmt.Sprintf("%9.4f ", time.Since(w.began).Seconds())+fmt.Sprintf(format, args...))
+	line := fmt.Sprintf("%9.4f ", time.Since(w.began).Seconds()) + fmt.Sprintf(format, args...)
+	line = strings.ReplaceAll(line, w.dir, "disk") // another one in each process
+	w.story = append(w.story, line)
+	io.WriteString(w.sum, line)
+}
+
+// carried counts a message into the sum of the story.
+func (w *world) carried(from, to string, at time.Time, b []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	fmt.Fprintf(w.sum, "%d %s %s %d;", at.Sub(w.began), from, to, len(b))
 }
 
 func (w *world) told() string {
@@ -107,6 +115,15 @@ func (w *world) log(name string) *slog.Logger {
 		return quiet()
 	}
 	return slog.New(slog.NewTextHandler(w.logTo, &slog.HandlerOptions{Level: slog.LevelInfo})).With("host", name)
+}
+
+func (w *world) host(name string) *machine {
+	for _, h := range w.hosts {
+		if h.name == name {
+			return h
+		}
+	}
+	return nil
 }
 
 // target is what shipper.yaml would say.
@@ -143,50 +160,18 @@ func (w *world) target() config.Target {
 	return t
 }
 
-// bundles packs every version once, for all seeds.
-func packAll(dir string) (map[string]string, error) {
-	out := map[string]string{}
-	for _, v := range []string{first, next, third, deaf, sick, crashes, errs} {
-		out[v] = filepath.Join(dir, v+".zip")
-		if err := pack(out[v], v); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
-func pack(path, version string) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	data := map[string]string{"orders": program(version), "version.txt": version}
-	var files []release.File
-	for _, name := range []string{"orders", "version.txt"} {
-		b := []byte(data[name])
-		files = append(files, release.File{Path: name, Size: int64(len(b)), SHA256: release.Of(b)})
-	}
-	m := packaging.Manifest{
-		Protocol: packaging.Protocol, Name: service, Version: version, Builder: "prebuilt", Time: time.Unix(1, 0).UTC(),
-		Targets: []packaging.TargetManifest{{GOOS: runtime.GOOS, GOARCH: runtime.GOARCH, Executable: "orders", Files: files}},
-	}
-	_, err = packaging.WriteBundle(f, m, func(_ packaging.TargetManifest, f release.File) (io.ReadCloser, error) {
-		return io.NopCloser(bytes.NewReader([]byte(data[f.Path]))), nil
-	})
-	return errors.Join(err, f.Close())
-}
-
 // live is the whole life of the world; it runs inside a bubble.
 func (w *world) live() {
 	defer w.end()
+	time.Sleep(time.Hour) // since the state was written that this world may begin with
 	for _, h := range w.hosts {
 		h.start()
 	}
-	c := w.controller("setup")
-	c.deploy(first)
-	c.wait()
-	if c.state() != "Promoted" {
-		w.breaks("the first deploy ended %s: %v", c.state(), c.err)
+	if w.plan.bare && !w.setUp() {
+		return
+	}
+	if w.plan.only {
+		time.Sleep(time.Minute) // the old slot, if any, cools
 		return
 	}
 	stop, cancel := context.WithCancel(context.Background())
@@ -203,6 +188,17 @@ func (w *world) live() {
 	w.judgeLoad()
 	w.settle()
 	w.afterwards()
+}
+
+// setUp deploys the first release, without any fault.
+func (w *world) setUp() bool {
+	c := w.controller("setup")
+	c.deploy(first)
+	c.wait()
+	if c.state() != rollout.Promoted {
+		w.breaks("the first deploy ended %s: %v", c.state(), c.err)
+	}
+	return c.state() == rollout.Promoted
 }
 
 func (w *world) end() {

@@ -1,10 +1,10 @@
-// Command all is make simulate: it divides the seeds among the processors,
-// because each simulation uses one, then plants bugs, and prints a table and a
-// line of JSON.
+// Command all is make simulate: it builds the simulation so that it replays
+// exactly, divides the seeds among the processors, because each world uses
+// one, plays some of them twice, plants bugs and counts what is covered. It
+// prints a table and a line of JSON.
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/go-shipper/shipper/lab/simulate/exact"
 )
 
 const pkg = "./lab/simulate"
@@ -29,13 +31,23 @@ type summary struct {
 	Caught     int `json:"mutants_caught"`
 }
 
+// options are the flags.
+type options struct {
+	seed                            uint64
+	seeds, replays, mutants, covers int
+}
+
 func main() {
-	seeds := flag.Int("seeds", 2000, "how many seeds")
-	mutants := flag.Int("mutants", 400, "seeds that may be needed to catch a planted bug; 0: plant none")
+	var o options
+	flag.Uint64Var(&o.seed, "seed", 0, "replay this seed only, and tell its story")
+	flag.IntVar(&o.seeds, "seeds", 5000, "how many seeds")
+	flag.IntVar(&o.replays, "replays", 100, "how many of them are played twice, in two processes")
+	flag.IntVar(&o.mutants, "mutants", 1, "seeds that may be needed to catch a planted bug, after those that are known to; 0: plant none")
+	flag.IntVar(&o.covers, "cover", 0, "seeds of a run that counts what is covered; 0: do not")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	sum, err := run(ctx, *seeds, *mutants)
+	sum, err := run(ctx, o)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 	}
@@ -46,40 +58,73 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, seeds, mutants int) (sum summary, err error) {
+func run(ctx context.Context, o options) (sum summary, err error) {
 	dir, err := os.MkdirTemp("", "shipper-simulate-")
 	if err != nil {
 		return sum, err
 	}
 	defer os.RemoveAll(dir)
-	bin := filepath.Join(dir, "simulate.test")
-	if out, err := exec.CommandContext(ctx, "go", "test", "-c", "-o", bin, pkg).CombinedOutput(); err != nil {
-		return sum, fmt.Errorf("build: %w\n%s", err, out)
-	}
-	began := time.Now()
-	err = shards(ctx, bin, dir, seeds, &sum)
-	took := time.Since(began)
-	fmt.Printf("seeds       %d in %s, %.1f per second\nviolations  %d\n", sum.Seeds, took.Round(time.Second), float64(sum.Seeds)/took.Seconds(), sum.Violations)
-	if err != nil || mutants == 0 {
+	s := &simulation{ctx: ctx, dir: dir}
+	if s.bin, err = s.build("simulate.test"); err != nil {
 		return sum, err
 	}
-	got, err := one(ctx, bin, filepath.Join(dir, "mutants.json"), "^TestMutantsAreCaught$", "-mutants", strconv.Itoa(mutants))
-	sum.Mutants, sum.Caught = got.Mutants, got.Caught
-	fmt.Printf("mutants     %d, %d caught\n", sum.Mutants, sum.Caught)
-	return sum, err
+	if o.seed != 0 {
+		_, err := s.one("^TestSimulate$", "-seed", strconv.FormatUint(o.seed, 10))
+		return sum, err
+	}
+	began := time.Now()
+	sum, err = s.shards(o.seeds)
+	took := time.Since(began)
+	fmt.Printf("seeds       %d in %s, %.1f per second\nviolations  %d\n", sum.Seeds, took.Round(time.Second), float64(sum.Seeds)/took.Seconds(), sum.Violations)
+	if err != nil {
+		return sum, err
+	}
+	if err := s.replay(o.replays); err != nil {
+		return sum, err
+	}
+	if o.mutants > 0 {
+		got, err := s.one("^TestMutantsAreCaught$", "-mutants", strconv.Itoa(o.mutants))
+		sum.Mutants, sum.Caught = got.Mutants, got.Caught
+		fmt.Printf("mutants     %d, %d caught\n", sum.Mutants, sum.Caught)
+		if err != nil {
+			return sum, err
+		}
+	}
+	return sum, s.cover(o.covers)
+}
+
+// simulation is a program that was built, and a folder for what it leaves.
+type simulation struct {
+	ctx context.Context
+	dir string
+	bin string
+
+	mu   sync.Mutex
+	runs int
+}
+
+func (s *simulation) build(name string, args ...string) (string, error) {
+	bin := filepath.Join(s.dir, name)
+	overlay, err := exact.Overlay(s.dir, nil)
+	if err != nil {
+		return "", err
+	}
+	args = append([]string{"test", "-c", "-vet=off", "-overlay", overlay, "-o", bin}, append(args, pkg)...)
+	if out, err := exec.CommandContext(s.ctx, "go", args...).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return bin, nil
 }
 
 // shards runs an equal part of the seeds on each processor.
-func shards(ctx context.Context, bin, dir string, seeds int, sum *summary) error {
+func (s *simulation) shards(seeds int) (sum summary, first error) {
 	n := runtime.NumCPU()
 	var mu sync.Mutex
-	var first error
 	var work sync.WaitGroup
 	for i := range n {
 		from, to := seeds*i/n, seeds*(i+1)/n
 		work.Go(func() {
-			got, err := one(ctx, bin, filepath.Join(dir, fmt.Sprint(i, ".json")), "^TestSimulate$",
-				"-from", strconv.Itoa(from+1), "-seeds", strconv.Itoa(to-from))
+			got, err := s.one("^TestSimulate$", "-from", strconv.Itoa(from+1), "-seeds", strconv.Itoa(to-from))
 			mu.Lock()
 			defer mu.Unlock()
 			sum.Seeds, sum.Violations = sum.Seeds+got.Seeds, sum.Violations+got.Violations
@@ -89,23 +134,31 @@ func shards(ctx context.Context, bin, dir string, seeds int, sum *summary) error
 		})
 	}
 	work.Wait()
-	return first
+	return sum, first
 }
 
-// one runs a test of the binary and reads what it left behind.
-func one(ctx context.Context, bin, result, test string, args ...string) (summary, error) {
-	var s summary
-	cmd := exec.CommandContext(ctx, bin, append([]string{"-test.run", test, "-test.timeout", "0", "-test.v"}, args...)...)
-	cmd.Dir, cmd.Env = pkg, append(os.Environ(), "SHIPPER_SIMULATE_SUMMARY="+result)
-	out, err := cmd.CombinedOutput()
-	os.Stderr.Write(bytes.TrimSpace(out))
-	fmt.Fprintln(os.Stderr)
+// one runs a test of the program, shows what it says and reads what it left.
+func (s *simulation) one(test string, args ...string) (summary, error) {
+	var sum summary
+	s.mu.Lock()
+	s.runs++
+	result := filepath.Join(s.dir, fmt.Sprint(s.runs, ".json"))
+	s.mu.Unlock()
+	out, err := s.output(result, append([]string{"-test.run", test}, args...)...)
+	os.Stderr.Write(out)
 	b, missing := os.ReadFile(result)
 	if missing == nil {
-		missing = json.Unmarshal(b, &s)
+		missing = json.Unmarshal(b, &sum)
 	}
 	if err == nil {
 		err = missing
 	}
-	return s, err
+	return sum, err
+}
+
+func (s *simulation) output(result string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(s.ctx, s.bin, append([]string{"-test.timeout", "0", "-test.v"}, args...)...)
+	cmd.Dir, cmd.Env = pkg, append(os.Environ(), "SHIPPER_SIMULATE_SUMMARY="+result)
+	out, err := cmd.CombinedOutput()
+	return out, err
 }
