@@ -21,7 +21,7 @@ func mutants() []mutant {
 func hostMutants() []mutant {
 	return []mutant{
 		{"the router forgets that leases end", "P2", []edit{{"host/router/service.go",
-			"return t.route.Lease > 0 && !now.Before(t.deadline)", "return !$bug && t.route.Lease > 0 && !now.Before(t.deadline)"}}, []uint64{30}},
+			"return t.route.Lease > 0 && t.remaining(now) <= 0", "return !$bug && t.route.Lease > 0 && t.remaining(now) <= 0"}}, []uint64{30}},
 		{"the guard never takes a lost run back", "P2", []edit{{"host/service.go",
 			"default:\n\t\tif s.ses != nil {", "default:\n\t\tif s.ses != nil && !$bug {"}}, []uint64{2}},
 		{"a lease's end is ignored after a restart", "P2", []edit{{"host/mend.go",
@@ -42,7 +42,7 @@ func hostMutants() []mutant {
 			"routed := s.backToStable(ctx)",
 			"if $bug {\n\t\t_ = s.do(ctx, func() error { return s.change(func(st *state) { st.end(e, s.g.now(), 0) }) })\n\t}\n\trouted := s.backToStable(ctx)"}}, []uint64{2}},
 		{"the router switches and writes nothing", "one stable", []edit{{"host/router/change.go",
-			"return r.store.save(r.lasting(route.Service, &route))", "if $bug {\n\t\treturn nil\n\t}\n\treturn r.store.save(r.lasting(route.Service, &route))"}}, []uint64{1}},
+			"return r.store.save(r.lasting(route.Service, &route))", "if $bug {\n\t\treturn nil\n\t}\n\treturn r.store.save(r.lasting(route.Service, &route))"}}, []uint64{14}},
 		{"an expired lease leaves nobody", "no all-zero routing", []edit{{"host/router/choose.go",
 			"if t.canary == nil || t.route.Lease == 0 || t.expired(now) {", "if $bug && t.canary != nil && t.expired(now) {\n\t\treturn choice{}\n\t}\n\tif t.canary == nil || t.route.Lease == 0 || t.expired(now) {"}}, []uint64{191, 166}},
 		{"undo leaves the weight and the slot", "P3", []edit{
@@ -51,7 +51,7 @@ func hostMutants() []mutant {
 		{"failed smoke checks pass", "smoke", []edit{{"host/check.go",
 			"if res.StatusCode < 200 || res.StatusCode > 299 {", "if !$bug && (res.StatusCode < 200 || res.StatusCode > 299) {"}}, []uint64{7}},
 		{"nothing is drained", "P1", []edit{{"host/traffic.go",
-			"view, err := s.g.opts.Router.Drain(ctx, s.name, slot)", "if $bug {\n\t\treturn\n\t}\n\tview, err := s.g.opts.Router.Drain(ctx, s.name, slot)"}}, []uint64{49}},
+			"view, err := s.g.opts.Router.Drain(ctx, s.name, slot)", "if $bug {\n\t\treturn\n\t}\n\tview, err := s.g.opts.Router.Drain(ctx, s.name, slot)"}}, []uint64{95, 49}},
 		{"releases are not verified after a boot", "P4", []edit{{"host/mend.go",
 			"err := s.g.store.Verify(ctx, s.name, rec.Release); err != nil {\n\t\t\treturn s.distrust", "err := s.g.store.Verify(ctx, s.name, rec.Release); err != nil && !$bug {\n\t\t\treturn s.distrust"}}, []uint64{8}},
 	}

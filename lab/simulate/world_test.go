@@ -170,6 +170,7 @@ func (w *world) live() {
 	if w.plan.bare && !w.setUp() {
 		return
 	}
+	time.Sleep(2 * time.Second) // the routers have come up
 	if w.plan.only {
 		time.Sleep(time.Minute) // the old slot, if any, cools
 		return
