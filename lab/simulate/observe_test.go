@@ -53,28 +53,28 @@ func newLedger() *ledger { return &ledger{holder: map[int64]string{}, boots: map
 
 // observe looks at a file that the guard has just written or removed.
 func (h *machine) observe(l *life, path string) {
-	var of struct {
-		Value json.RawMessage `json:"value"`
-	}
 	b, err := os.ReadFile(path)
 	gone := os.IsNotExist(err)
-	if !gone && json.Unmarshal(b, &of) != nil {
-		h.world.breaks("%s: %s was written and cannot be read: %v", h.name, filepath.Base(path), err)
-		return
-	}
 	switch filepath.Base(path) {
 	case "session.json":
-		var s *sessionSeen
-		if !gone && json.Unmarshal(of.Value, &s) != nil {
-			h.world.breaks("%s: a session cannot be read", h.name)
+		var of struct {
+			Value *sessionSeen `json:"value"`
 		}
-		h.seen.sessionIs(h, l, s)
+		if !gone && json.Unmarshal(b, &of) != nil {
+			h.world.breaks("%s: the session that was written cannot be read: %v", h.name, err)
+		}
+		h.seen.sessionIs(h, l, of.Value)
 	case "state.json":
-		var s stateSeen
-		if gone || json.Unmarshal(of.Value, &s) != nil {
-			return // the service was removed
+		var of struct {
+			Value stateSeen `json:"value"`
 		}
-		h.seen.stateIs(h, l, s)
+		switch {
+		case gone: // the service was removed
+		case json.Unmarshal(b, &of) != nil:
+			h.world.breaks("%s: the state that was written cannot be read: %v", h.name, err)
+		default:
+			h.seen.stateIs(h, l, of.Value)
+		}
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	seeds  = flag.Int("seeds", 15, "how many seeds are simulated")
+	seeds  = flag.Int("seeds", 4, "how many seeds are simulated")
 	seed   = flag.Uint64("seed", 0, "replay this seed only, and tell its story")
 	quick  = flag.Bool("first", false, "end at the first violation")
 	hashes = flag.Bool("hashes", false, "tell a hash of each story")
