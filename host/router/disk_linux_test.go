@@ -38,8 +38,8 @@ func TestAFullDiskEndsOnStable(t *testing.T) {
 		again.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
 	}
 	out, err := again.CombinedOutput()
-	if errors.Is(err, syscall.EPERM) && os.Getuid() != 0 {
-		t.Skip("neither root nor a user namespace: no disk can be mounted")
+	if errors.Is(err, syscall.EPERM) || bytes.Contains(out, []byte("--- SKIP: ")) {
+		t.Skip("no disk may be mounted here")
 	}
 	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestAFullDiskEndsOnStable")) {
 		t.Fatalf("%v\n%s", err, out)
@@ -48,10 +48,14 @@ func TestAFullDiskEndsOnStable(t *testing.T) {
 
 func mountSmall(t *testing.T, dir string) {
 	t.Helper()
-	if err := errors.Join(
+	err := errors.Join(
 		syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""),
 		syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=256k,mode=0700"),
-	); err != nil {
+	)
+	switch {
+	case errors.Is(err, syscall.EPERM):
+		t.Skip(err)
+	case err != nil:
 		t.Fatalf("mount: %v", err)
 	}
 }
