@@ -125,8 +125,12 @@ func (s *service) revert(ctx context.Context, e ending, told func(rpc.Undone)) e
 		return s.change(func(st *state) { st.end(e, s.g.now(), u.Millis) })
 	})
 	if e.deservesOne() && run.Slot != "" {
-		s.dissect(ctx, run.ID, run.Slot, e.why)
-		defer func() { s.dissect(context.WithoutCancel(ctx), run.ID, run.Slot, e.why) }() // with its last words
+		why := e.why
+		if run.parked() && run.Why != "" { // what failed, not who ended it
+			why = run.Why + "; " + why
+		}
+		s.dissect(ctx, run.ID, run.Slot, why)
+		defer func() { s.dissect(context.WithoutCancel(ctx), run.ID, run.Slot, why) }() // with its last words
 	}
 	if recorded == nil && routed == nil {
 		s.tellUndone(run.ID, e, u)
