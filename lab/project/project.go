@@ -43,6 +43,7 @@ type Config struct {
 	Env       map[string]string
 	Transport string // YAML block, indented by six spaces; default NTLM over 5985
 	Extra     string // further top-level YAML
+	Rollback  string // further keys of rollback, each after a comma
 	Service   string // further lines of service, indented by two spaces
 	Listen    string // default 0.0.0.0:Port
 	Drain     string // time to drain
