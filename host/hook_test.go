@@ -1,3 +1,5 @@
+//go:build !windows
+
 package host
 
 import (
@@ -5,7 +7,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -33,9 +34,6 @@ func (m *real) migrating(r *run, version string) rpc.Start {
 }
 
 func TestHookOnTheHost(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("the release's program is a shell script")
-	}
 	t.Parallel()
 	m := newReal(t)
 	r := m.acquire("r1", "deploy")
