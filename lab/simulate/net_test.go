@@ -381,16 +381,41 @@ func (s *deadlineState) close(done chan struct{}) {
 // link is the way between one controller and one host.
 type link struct {
 	mu     sync.Mutex
-	down   bool      // nothing arrives, and nothing comes back
-	frozen time.Time // until then everything waits
-	dead   bool      // the controller is gone
-	twice  int       // of 1000 messages so many arrive twice
-	lose   int       // of 1000 messages so many break the connection
+	down   bool        // nothing arrives, and nothing comes back
+	back   time.Time   // when that ends
+	frozen time.Time   // until then everything waits
+	dead   bool        // the controller is gone
+	twice  int         // of 1000 messages so many arrive twice
+	lose   int         // of 1000 messages so many break the connection
+	due    []time.Time // when messages arrive, of which that has not been asked for
 }
 
 func (l *link) carry(rng *rand.Rand) (at time.Time, copies int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if at, copies, err = l.travel(rng); copies > 0 {
+		l.due = append(l.due, at)
+	}
+	return at, copies, err
+}
+
+// arrived is when the last of the messages came that have come since this was
+// asked before; those that were held up may come long after they were sent.
+func (l *link) arrived() (last time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.due = slices.DeleteFunc(l.due, func(at time.Time) bool {
+		come := !at.After(time.Now())
+		if come && at.After(last) {
+			last = at
+		}
+		return come
+	})
+	return last
+}
+
+// travel is how long one message takes.
+func (l *link) travel(rng *rand.Rand) (at time.Time, copies int, err error) {
 	at = time.Now().Add(time.Duration(500_000 + rng.IntN(4_000_000)))
 	if at.Before(l.frozen) {
 		at = l.frozen.Add(time.Duration(rng.IntN(1_000_000)))
@@ -403,7 +428,7 @@ func (l *link) carry(rng *rand.Rand) (at time.Time, copies int, err error) {
 	case l.dead || rng.IntN(1000) < l.lose:
 		return at, 0, errReset
 	case l.down:
-		return at, 0, nil // lost on the way
+		return l.back.Add(time.Duration(rng.IntN(200_000_000))), copies, nil // it is sent again then
 	}
 	return at, copies, nil
 }

@@ -3,6 +3,7 @@ package simulate
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -121,6 +122,11 @@ func (s *scenario) stress(rng *rand.Rand, seed uint64) {
 	}
 }
 
+// has tells whether there is a fault of a kind.
+func (s scenario) has(kind string) bool {
+	return slices.ContainsFunc(s.faults, func(f fault) bool { return f.kind == kind })
+}
+
 // harmless tells whether clients must not notice anything.
 func (s scenario) harmless() bool {
 	for _, f := range s.faults {
@@ -139,6 +145,7 @@ func (w *world) play() {
 	for _, f := range w.plan.faults {
 		w.after(f.at, func() { w.strike(main, f) })
 	}
+	began := time.Now()
 	main.deploy(w.plan.version)
 	if w.plan.rival != "" {
 		time.Sleep(w.plan.rivalAt)
@@ -147,7 +154,7 @@ func (w *world) play() {
 	for _, c := range w.controllers() {
 		c.wait()
 	}
-	time.Sleep(lease + 5*time.Second) // no fault comes later, and every lease has run out
+	time.Sleep(max(lease+5*time.Second, 23*time.Second-time.Since(began))) // no fault comes later, and every lease has run out
 	for _, c := range w.controllers() {
 		c.wait()
 	}
@@ -191,7 +198,7 @@ func (w *world) strike(main *controller, f fault) {
 			l.change(func() { l.frozen = time.Now().Add(f.long) })
 		}
 	case "partition":
-		l.change(func() { l.down = true })
+		l.change(func() { l.down, l.back = true, time.Now().Add(f.long) })
 		w.after(f.long, func() { l.change(func() { l.down = false }) })
 	case "guard":
 		h.killGuard(f.long, pick(rand.New(rand.NewPCG(w.seed, uint64(f.n))), 0, time.Hour, -time.Hour))
