@@ -23,21 +23,25 @@ func (p *Pipeline) Examine(ctx context.Context) (FleetStatus, error) {
 // inspect adds to answers what differs from the hosts' records. One that
 // cannot tell says why.
 func (p *Pipeline) inspect(ctx context.Context, f fleet, hosts []HostStatus) {
+	of := make(map[string]*HostStatus, len(hosts))
+	for i := range hosts {
+		of[hosts[i].Host] = &hosts[i]
+	}
 	_ = f.each(ctx, func(ctx context.Context, h *host) error {
-		i := slices.IndexFunc(hosts, func(s HostStatus) bool { return s.Host == h.Name })
-		if i < 0 || hosts[i].Err != nil || !hosts[i].Status.Known {
+		now := of[h.Name]
+		if now == nil || now.Err != nil || !now.Status.Known {
 			return nil
 		}
 		got, err := h.inspect(ctx, false)
 		switch {
 		case rpc.CodeOf(err) == rpc.CodeUnsupported:
-			hosts[i].Blind = "its guard is of an older shipper"
+			now.Blind = "its guard is of an older shipper"
 		case err != nil:
-			hosts[i].Blind = err.Error()
+			now.Blind = err.Error()
 		case got.Busy:
-			hosts[i].Blind = "it is being changed right now"
+			now.Blind = "it is being changed right now"
 		}
-		hosts[i].Drift = got.Drift
+		now.Drift = got.Drift
 		return nil
 	})
 }
