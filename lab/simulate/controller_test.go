@@ -92,6 +92,12 @@ func (c *controller) rollback() {
 	})
 }
 
+func (c *controller) sync() {
+	c.run("sync", func(ctx context.Context) (pipeline.Result, error) {
+		return c.p.Sync(ctx, pipeline.DeployRequest{Bundle: c.w.shop.bundles[c.w.plan.version]})
+	})
+}
+
 func (c *controller) resume(kind string) {
 	c.run(kind, func(ctx context.Context) (pipeline.Result, error) { return c.p.Resume(ctx, kind) })
 }

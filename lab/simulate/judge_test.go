@@ -236,8 +236,11 @@ func (w *world) afterwards() {
 		close(c.over)
 		return
 	}
-	switch before.State {
-	case rollout.Split, rollout.Paused:
+	switch split := before.State == rollout.Split; {
+	case !split && len(before.Behind) > 0:
+		c.sync()
+		c.wait()
+	case split || before.State == rollout.Paused:
 		if w.seed%2 == 0 {
 			c.rollback()
 		} else {
