@@ -159,7 +159,7 @@ func (s *service) serviceDrift(want, have scm.Spec, rev release.Revision, differ
 			differs(f.what, f.want, f.have)
 		}
 	}
-	if !slices.Equal(want.Recovery, have.Recovery) {
+	if !have.KeepsNoRecovery && !slices.Equal(want.Recovery, have.Recovery) {
 		differs("recovery", fmt.Sprint(want.Recovery), fmt.Sprint(have.Recovery))
 	}
 	if names := environmentDiffers(want.Env, have.Env, rev); len(names) > 0 {

@@ -74,6 +74,7 @@ func TestDrift(t *testing.T) {
 		{"green start type", edit(func(s *scm.Spec) { s.Start = scm.Disabled })},
 		{"green account, green description", edit(func(s *scm.Spec) { s.Account, s.Description = "LocalSystem", "mine" })},
 		{"green recovery, green environment", edit(func(s *scm.Spec) { s.Recovery, s.Env = nil, []string{"COLOR=blue"} })},
+		{"", edit(func(s *scm.Spec) { s.Recovery, s.KeepsNoRecovery = nil, true })}, // as Wine's manager
 		{"green release", file(m.guard.store.Path(app, rel), "orders.exe")},
 		{"green file app.json", file(slot, configName, "app.json")},
 		{"green file role", file(slot, roleName)},

@@ -267,7 +267,8 @@ func TestWindowsFailures(t *testing.T) {
 	if _, err := hang.s.Control(svc.Stop); err != nil {
 		t.Fatal(err)
 	}
-	seen := hang.state().State
+	seen := svc.Running // as it is until the service has heard of it
+	hang.await("stop of the hanging one", func() bool { seen = hang.state().State; return seen != svc.Running })
 	hang.await("end of the hanging one", func() bool { return hang.state().State == svc.Stopped })
 	if st := hang.state(); seen != svc.StopPending || st.ServiceSpecificExitCode != 1 {
 		t.Errorf("first %s, in the end %+v", stateName(seen), st)

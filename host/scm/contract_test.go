@@ -193,6 +193,9 @@ func (b bench) sameSpec(t *testing.T, ctx context.Context, want scm.Spec) {
 	if wine.Detected() { // keeps no recovery actions
 		want.Recovery, want.ResetPeriod = nil, 0
 	}
+	if got.KeepsNoRecovery != wine.Detected() {
+		t.Errorf("keeps no recovery actions: %v", got.KeepsNoRecovery)
+	}
 	if want.PreshutdownTimeout == 0 { // the system's default, if it has one
 		got.PreshutdownTimeout = 0
 	}

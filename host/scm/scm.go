@@ -38,6 +38,7 @@ type Spec struct {
 	DependsOn                      []string
 	Recovery                       []time.Duration // restart after; empty: none
 	ResetPeriod                    time.Duration
+	KeepsNoRecovery                bool          // told by managers that have none, never asked for
 	StopTimeout                    time.Duration // how long a stop may take
 	PreshutdownTimeout             time.Duration // 0: not accepted
 }

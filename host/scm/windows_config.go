@@ -186,6 +186,7 @@ func readDetails(service *mgr.Service, s *Spec) error {
 	if b, err = query2(service, windows.SERVICE_CONFIG_FAILURE_ACTIONS); err != nil {
 		return err
 	}
+	s.KeepsNoRecovery = b == nil
 	if b != nil {
 		f := (*windows.SERVICE_FAILURE_ACTIONS)(unsafe.Pointer(&b[0]))
 		s.ResetPeriod = time.Duration(f.ResetPeriod) * time.Second

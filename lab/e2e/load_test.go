@@ -16,7 +16,12 @@ import (
 func traffic(t *testing.T, p *project.Project) (g *load.Generator, stop func() load.Report) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	t.Cleanup(cancel)
+	t.Cleanup(func() {
+		cancel()
+		if t.Failed() {
+			t.Logf("what users saw\n%s", g.Wait())
+		}
+	})
 	g = load.Start(ctx, load.Options{
 		URLs: p.URLs(), Rate: 200, Posts: 0.1, Body: `{"item":"tea","quantity":1}`, KeepAlive: 32, Short: 12,
 	})
