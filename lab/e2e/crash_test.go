@@ -221,7 +221,9 @@ func serving(st *project.Process) bool {
 func TestPowerCutInPush(t *testing.T) {
 	b := theBench(t)
 	l := b.ownLab(t, 1)
-	p := b.projectOn(t, l.Hosts(), unattended())
+	c := unattended()
+	c.Lease = "30s" // the way back to the host takes many slow messages: on a busy machine more than the six seconds of the other stories
+	p := b.projectOn(t, l.Hosts(), c)
 	deploy(t, p, "1.0.0", "", 0)
 	if err := l.SetFaults(t.Context(), l.Hosts()[0].Name, lab.Faults{Latency: 200 * time.Millisecond}); err != nil {
 		t.Fatal(err)
