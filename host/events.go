@@ -1,6 +1,7 @@
 package host
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -23,21 +24,29 @@ func (s *service) announce(records ...journal.Record) {
 		return
 	}
 	for _, r := range records {
-		var trouble bool
-		switch r.Type {
-		case journal.TypeRunStarted, journal.TypeSession, journal.TypeCommitted:
-		case journal.TypeUndone:
-			trouble = true
-		case journal.TypeVerdict:
-			if trouble = strings.Contains(string(r.Data), `"outcome":"Failed"`); !trouble {
-				continue
-			}
-		case journal.TypeResult:
-			trouble = !strings.Contains(string(r.Data), `"exit":0,`)
-		default:
+		worth, trouble := weigh(r)
+		if !worth {
 			continue
 		}
 		text := fmt.Sprintf("%s, run %s: %s %s", s.name, r.Run, r.Type, r.Data)
 		s.g.opts.Event(Event{trouble, strings.ToValidUTF8(text[:min(len(text), maxEvent)], "")})
 	}
+}
+
+// weigh tells whether a record belongs there, and as trouble.
+func weigh(r journal.Record) (worth, trouble bool) {
+	switch r.Type {
+	case journal.TypeRunStarted, journal.TypeSession, journal.TypeCommitted:
+		return true, false
+	case journal.TypeUndone:
+		return true, true
+	case journal.TypeVerdict:
+		var v journal.Verdict
+		bad := json.Unmarshal(r.Data, &v) == nil && v.Outcome == "Failed"
+		return bad, bad
+	case journal.TypeResult:
+		var res journal.Result
+		return true, json.Unmarshal(r.Data, &res) != nil || res.Exit != 0
+	}
+	return false, false
 }

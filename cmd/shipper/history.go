@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 
@@ -37,7 +38,7 @@ func (p *program) history(c *cli.Context, run verbs) (pipeline.Result, error) {
 		}
 	}
 	if !p.told.json && (err == nil || len(rows) > 0) {
-		err = firstOf(err, report.History(p.stdout, rows, time.Local))
+		err = cmp.Or(err, report.History(p.stdout, rows, time.Local))
 	}
 	return pipeline.Result{}, err
 }

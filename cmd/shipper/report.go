@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -63,16 +64,9 @@ func (p *program) report(c *cli.Context) (pipeline.Result, error) {
 		p.told.record(journal.TypeReport, "", whole)
 	default:
 		_, failed := p.stdout.Write(text.Bytes())
-		return result, firstOf(err, failed)
+		return result, cmp.Or(err, failed)
 	}
 	return result, err
-}
-
-func firstOf(errs ...error) error {
-	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
-		return errs[i]
-	}
-	return nil
 }
 
 // reportFormat also looks at the arguments: a run, and one only.
