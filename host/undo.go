@@ -71,7 +71,7 @@ func (s *service) mayUndo(p rpc.Undo) (reply rpc.Undone, over bool, err error) {
 	reply = rpc.Undone{Release: rec.Release, Slot: s.st.Stable}
 	r := s.st.Run
 	if r != nil && r.ID == p.Run && r.Phase == phaseUndone {
-		reply.Millis = r.Millis
+		reply.Millis, reply.Before = r.Millis, r.State
 		return reply, true, nil
 	}
 	if err := s.holds(p.Fenced); err != nil {

@@ -62,6 +62,7 @@ type driver struct {
 	slots     map[string]rpc.Started
 	committed bool             // on some host
 	fault     map[string]error // what a host failed with, for kind and hint of the result
+	lapsed    map[string]bool  // hosts that went back by themselves when the lease ran out
 }
 
 func newDriver(p *Pipeline, f fleet, l *lease, t task, s *story, e *rollout.Engine) *driver {
@@ -69,7 +70,7 @@ func newDriver(p *Pipeline, f fleet, l *lease, t task, s *story, e *rollout.Engi
 		p: p, f: f, run: s.run, task: t, story: s, engine: e,
 		events: l.events,
 		watch:  map[string]context.CancelFunc{}, hosts: map[string]*worker{},
-		slots: map[string]rpc.Started{}, looks: newLooks(), telling: make(chan struct{}, maxTelling), fault: map[string]error{},
+		slots: map[string]rpc.Started{}, looks: newLooks(), telling: make(chan struct{}, maxTelling), fault: map[string]error{}, lapsed: map[string]bool{},
 	}
 }
 
@@ -193,6 +194,12 @@ func (d *driver) remember(host string, err error) {
 	}
 }
 
+func (d *driver) lapse(host string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lapsed[host] = true
+}
+
 // problem is the first failure that a host reported, with its kind and hint.
 func (d *driver) problem() *problem.Error {
 	d.mu.Lock()
@@ -206,8 +213,9 @@ func (d *driver) problem() *problem.Error {
 	return nil
 }
 
-// refusedEverywhere reports whether every host has refused this controller,
-// and none has committed: it was away for longer than its lease.
+// refusedEverywhere reports whether every host has refused this controller or
+// went back without it, and none has committed: it was away for longer than
+// its lease.
 func (d *driver) refusedEverywhere() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -216,6 +224,9 @@ func (d *driver) refusedEverywhere() bool {
 	}
 	for _, h := range d.f {
 		var r *rpc.Error
+		if d.lapsed[h.Name] {
+			continue
+		}
 		if !errors.As(d.fault[h.Name], &r) || (r.Code != rpc.CodeFenced && r.Code != rpc.CodeLocked) {
 			return false
 		}

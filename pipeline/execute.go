@@ -208,6 +208,11 @@ func (d *driver) undo(ctx context.Context, h *host, cmd rollout.Command) error {
 	if err != nil {
 		return fmt.Errorf("undo: %w", err)
 	}
-	d.story.tell(journal.TypeUndone, h.Name, journal.Undone{By: "controller", Why: cmd.Why, Release: got.Release, Millis: got.Millis, Autopsy: got.Autopsy})
+	by := "controller"
+	if got.Before == string(rollout.Lost) {
+		by = "guard"
+		d.lapse(h.Name)
+	}
+	d.story.tell(journal.TypeUndone, h.Name, journal.Undone{By: by, Why: cmd.Why, Release: got.Release, Millis: got.Millis, Autopsy: got.Autopsy})
 	return nil
 }

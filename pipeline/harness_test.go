@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -99,7 +100,15 @@ type machine struct {
 	down  bool
 	pipes []pipe
 	ready rpc.Readiness
+	clock clock
 }
+
+// clock is the host's; a guard that is asked for something looks at it anew.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) Now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+
+func (c *clock) At(t time.Time) <-chan time.Time { return time.After(t.Sub(c.Now())) }
 
 func newMachine(t *testing.T, name string) *machine {
 	return newMachineWith(t, name, func(m scm.Manager) scm.Manager { return m })
@@ -150,6 +159,7 @@ func newMachineWith(t *testing.T, name string, manager func(scm.Manager) scm.Man
 	g, err := guard.NewGuard(guard.Options{
 		Layout: m.layout, SCM: manager(m.scm), Router: router.NewClient(m.layout.Router()),
 		Executable: self, Args: []string{"--root", m.root}, Version: "test", Ready: m.readiness,
+		Clock: &m.clock,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -319,7 +329,19 @@ func (b *bed) emit(r journal.Record) {
 // until waits until a record of the type was told.
 func (b *bed) until(kind string) { b.untilCount(kind, 1) }
 
+// patience is how long a record is waited for: a run that ended without it
+// shall be told, and not keep everything.
+const patience = 2 * time.Minute
+
 func (b *bed) untilCount(kind string, n int) {
+	b.t.Helper()
+	late := false
+	defer time.AfterFunc(patience, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		late = true
+		b.seen.Broadcast()
+	}).Stop()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for {
@@ -331,6 +353,9 @@ func (b *bed) untilCount(kind string, n int) {
 		}
 		if count >= n {
 			return
+		}
+		if late {
+			b.t.Fatalf("no %q within %s, only:\n%s", kind, patience, b.lines())
 		}
 		b.seen.Wait()
 	}
@@ -399,6 +424,11 @@ func (b *bed) want(res Result, err error, state rollout.State, kind problem.Kind
 func (b *bed) story() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.lines()
+}
+
+// lines are the records; the caller has the lock.
+func (b *bed) lines() string {
 	var s strings.Builder
 	for _, r := range b.records {
 		fmt.Fprintf(&s, "%s %s %s %s\n", r.Time.Format("05.000"), r.Type, r.Host, r.Data)

@@ -63,6 +63,7 @@ func (l *lease) keep(ctx context.Context, main *host) error {
 		case <-due.C:
 			due.Reset(l.ttl / 6)
 		}
+		asked := l.p.Now()
 		err := l.once(ctx, own.or(ctx, main), &me)
 		var refused *rpc.Error
 		switch {
@@ -74,7 +75,7 @@ func (l *lease) keep(ctx context.Context, main *host) error {
 			me.Fence, heard = main.fenced(l.run).Fence, l.p.Now()
 		case errors.As(err, &refused):
 			return fmt.Errorf("renew lease: %w", err)
-		case l.p.Now().Sub(heard) > l.ttl:
+		case asked.Sub(heard) > l.ttl: // one that slept in the middle of a call asks once more, and hears why
 			return fmt.Errorf("renew lease: not heard for %s: %w", l.ttl, err)
 		default:
 			own.drop()

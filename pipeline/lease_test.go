@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-shipper/shipper/config"
 	"github.com/go-shipper/shipper/journal"
+	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/rollout"
 	"github.com/go-shipper/shipper/transport"
 )
@@ -87,6 +88,33 @@ func TestRotatedPasswordPauses(t *testing.T) {
 	}
 	if s := b.story(); strings.Count(s, " "+journal.TypeRequest+" ") != 3 || !strings.Contains(s, " "+journal.TypePaused+" ") || !strings.Contains(s, "web1, which refuses the credentials") {
 		t.Errorf("the story:\n%s", s)
+	}
+}
+
+// A controller that was away for longer than its lease says so, and takes
+// nothing for its own work that the hosts did without it.
+func TestLeaseRanOutUnheard(t *testing.T) {
+	b := newBed(t)
+	b.second()
+	b.target.Rollback.Lease = 6 * time.Second
+	b.steps(config.Step{SetWeight: weight(50)}, config.Step{Pause: forever()})
+	res, err := b.deploy(t.Context(), "1.0.0", nil)
+	b.want(res, err, rollout.Promoted, 0)
+	b.forget()
+	bundle := b.bundle("1.1.0")
+	again := make(chan ending, 1)
+	go func() {
+		res, err := b.pipeline().Deploy(t.Context(), DeployRequest{Bundle: bundle})
+		again <- ending{res, err}
+	}()
+	b.until(journal.TypePaused)
+	for _, m := range b.machines {
+		m.clock.ahead.Store(int64(2 * time.Hour))
+	}
+	e := <-again
+	b.want(e.res, e.err, rollout.Lost, problem.Failed)
+	if told := b.story(); strings.Contains(told, `"by":"controller"`) {
+		t.Errorf("the controller claims to have taken the hosts back:\n%s", told)
 	}
 }
 

@@ -328,6 +328,7 @@ type Undone struct {
 	Slot    release.Slot    `json:"slot,omitempty"`
 	Millis  int64           `json:"millis"`            // until the route was back
 	Autopsy string          `json:"autopsy,omitempty"` // folder of what is kept of the release that failed
+	Before  string          `json:"before,omitempty"`  // what the run had ended as already, if it had: there was nothing left to take back
 }
 
 // Park leaves the new slot running at weight 0 and frees the lock.
