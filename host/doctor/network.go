@@ -190,9 +190,9 @@ func slotPorts(s System, c rpc.Checkup) []rpc.Finding {
 		owner, err := s.Owner(port)
 		switch {
 		case err != nil:
-			found = append(found, unknown("slot port", "%d: %v", port, err)...)
+			found = append(found, unknown("slot ports", "%d: %v", port, err)...)
 		case owner != "":
-			found = append(found, warning("slot port", "if that is not "+c.Service+" itself, choose other service.ports", "%d belongs to %s", port, owner)...)
+			found = append(found, warning("slot ports", "if that is not "+c.Service+" itself, choose other service.ports", "%d belongs to %s", port, owner)...)
 		}
 	}
 	if len(found) == 0 && len(c.Ports) > 0 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -202,6 +203,36 @@ func TestHelperThatDoesNotStart(t *testing.T) {
 		if names := bin(t, o); len(names) != 0 {
 			t.Errorf("exit %d: bin holds %v", exit, names)
 		}
+	}
+}
+
+// Each way in which Windows refuses a program has a remedy of its own.
+func TestRefusalsOfWindowsAreToldApart(t *testing.T) {
+	cases := []struct {
+		exit      int
+		why, hint string
+	}{
+		{5, "access denied", "AppLocker or the software restriction policies"},
+		{32, "keeps the file open", "backup"},
+		{225, "takes it for malware", "tell the virus scanner that %ProgramFiles%"},
+		{226, "scanner removed it", "list of finds"},
+		{577, "demands a signature", "signed by a publisher the host trusts"},
+		{1260, "a policy of the host forbids it", "AppLocker or the software restriction policies"},
+		{4551, "App Control of the host forbids it", "(WDAC) policy"},
+		{216, "another processor", "`arch`"},
+	}
+	told := map[string]int{}
+	for _, c := range cases {
+		err := startError(transport.Result{Exit: c.exit, Stderr: []byte("host's own words")})
+		hint := problem.HintOf(err)
+		if !strings.Contains(err.Error(), c.why) || !strings.Contains(hint, c.hint) || !strings.Contains(err.Error(), fmt.Sprintf("exit code %d: host's own words", c.exit)) {
+			t.Errorf("exit %d: %v, hint %q", c.exit, err, hint)
+		}
+		why, _ := remedy(c.exit)
+		if other, twice := told[why+hint]; twice {
+			t.Errorf("exit codes %d and %d read the same: %s; %s", c.exit, other, why, hint)
+		}
+		told[why+hint] = c.exit
 	}
 }
 

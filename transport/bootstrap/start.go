@@ -64,11 +64,11 @@ func remedy(exit int) (why, hint string) {
 	case errorAccessDenied:
 		return "access denied", "a virus scanner or an application policy may forbid it: " + hintApplicationPolicy
 	case errorSharing:
-		return "the file is held by another program", hintExclude
+		return "another program keeps the file open", "a virus scanner or a backup takes its time with it: leave " + allowFolder + " out of it, or try again"
 	case errorVirus:
 		return "a virus scanner takes it for malware", hintExclude
 	case errorVirusDeleted:
-		return "a virus scanner removed it", hintExclude
+		return "a virus scanner removed it", "take it off the scanner's list of finds, and " + hintExclude
 	case errorImageHash:
 		return "the host demands a signature", hintSigned
 	case errorPolicy:

@@ -22,15 +22,14 @@ import (
 // configuration says so, and always for a tunnel: a logon holds for a
 // connection, which a proxy must not share out.
 func (c Config) dial(ctx context.Context) (net.Conn, error) {
-	d := net.Dialer{KeepAlive: 15 * time.Second}
 	proxy, err := c.proxy()
 	if err != nil {
 		return nil, &proxyError{err: err}
 	}
 	if proxy == nil {
-		return d.DialContext(ctx, "tcp", c.hostport())
+		return c.connect(ctx, "tcp", c.hostport())
 	}
-	conn, err := d.DialContext(ctx, "tcp", proxyAddress(proxy))
+	conn, err := c.connect(ctx, "tcp", proxyAddress(proxy))
 	if err != nil {
 		return nil, &proxyError{proxy.Host, err}
 	}

@@ -21,6 +21,7 @@ const maxEnvelope = 2 << 20 // taken from a host's configuration, in bytes
 type link struct {
 	url      string
 	conn     *counted
+	wire     net.Conn // below TLS
 	incoming *limited
 	reader   *bufio.Reader // of incoming
 	cert     *tls.ConnectionState
@@ -56,9 +57,9 @@ func dialLink(ctx context.Context, cfg Config) (*link, error) {
 	defer cancel()
 	tcp, err := cfg.dial(ctx)
 	if err != nil {
-		return nil, causeOf(ctx, err)
+		return nil, noConnection(ctx, err)
 	}
-	l := &link{url: cfg.url(), conn: &counted{Conn: tcp}}
+	l := &link{url: cfg.url(), conn: &counted{Conn: tcp}, wire: tcp}
 	if cfg.HTTPS {
 		secure := tls.Client(tcp, cfg.tls())
 		if err := secure.HandshakeContext(ctx); err != nil {
@@ -73,8 +74,19 @@ func dialLink(ctx context.Context, cfg Config) (*link, error) {
 	return l, nil
 }
 
+// noConnection keeps in mind at whom a dial failed.
+func noConnection(ctx context.Context, err error) error {
+	var proxy *proxyError
+	if errors.As(err, &proxy) {
+		return &proxyError{proxy.host, causeOf(ctx, proxy.err)}
+	}
+	return causeOf(ctx, err)
+}
+
+// close says no farewell: a host that takes nothing in any more would be
+// waited for.
 func (l *link) close() {
-	l.conn.Close()
+	l.wire.Close()
 	if l.logoff != nil {
 		l.logoff()
 	}

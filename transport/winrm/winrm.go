@@ -64,6 +64,7 @@ type Config struct {
 	Retries          int           // of an exchange that failed before it was acted on; default 3
 	MaxConns         int           // connections to the host; default 8, at least 2
 
+	connect     func(ctx context.Context, network, address string) (net.Conn, error)
 	certificate *tls.Certificate // of ours, for one connection
 	orphanAge   time.Duration
 }
@@ -121,6 +122,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Logons == nil {
 		c.Logons = &Logons{}
+	}
+	if c.connect == nil {
+		c.connect = (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext
 	}
 	if c.Retries <= 0 {
 		c.Retries = 3
