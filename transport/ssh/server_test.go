@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-shipper/shipper/lab/ports"
 	"github.com/go-shipper/shipper/transport"
@@ -54,7 +55,10 @@ func startServer(t *testing.T) *server {
 		write(t, conf, fmt.Sprintf("Port %d\nListenAddress 127.0.0.1\nHostKey %s\nAuthorizedKeysFile %s\nPidFile none\n"+
 			"StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nMaxStartups 100\n%s", port, hostKey, filepath.Join(dir, "authorized"), job()))
 		if h.start(t, conf) {
-			h.config = ssh.Config{Host: "web1", Address: "127.0.0.1", Port: port, User: who.Username, Key: []byte(read(t, key)), KnownHosts: filepath.Join(dir, "known_hosts")}
+			h.config = ssh.Config{
+				Host: "web1", Address: "127.0.0.1", Port: port, User: who.Username, Key: []byte(read(t, key)), KnownHosts: filepath.Join(dir, "known_hosts"),
+				DialTimeout: time.Minute, Silence: 2 * time.Minute, // however busy the machine
+			}
 			write(t, h.config.KnownHosts, h.knownLine(t, hostKey+".pub"))
 			return h
 		}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-shipper/shipper/lab/ports"
 	"github.com/go-shipper/shipper/transport"
@@ -87,10 +88,11 @@ func TestLockedKeyAndFingerprint(t *testing.T) {
 
 // A host that falls silent, without closing anything, ends what waits for it.
 func TestSilentHost(t *testing.T) {
+	t.Parallel()
 	h := startServer(t)
 	wall := startWall(t, h.config.Port)
 	cfg := h.config
-	cfg.Port, cfg.Silence = wall.port, 200_000_000
+	cfg.Port, cfg.Silence = wall.port, 4*time.Second
 	cfg.KnownHosts, cfg.Fingerprint = "", h.fingerprint
 	c := h.dial(t, cfg)
 	p, err := c.Pipe(t.Context(), "cat")
