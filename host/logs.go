@@ -23,11 +23,16 @@ const (
 
 // readLog returns the end of a slot's log, or what came after an offset.
 func (s *service) readLog(slot release.Slot, p rpc.Logs) (rpc.LogsReply, error) {
-	reply := rpc.LogsReply{Slot: slot}
 	path := newestLog(s.g.opts.Layout.Logs(s.name, slot))
 	if path == "" {
-		return reply, nil
+		return rpc.LogsReply{Slot: slot}, nil
 	}
+	reply, err := readLogFile(path, p)
+	reply.Slot = slot
+	return reply, err
+}
+
+func readLogFile(path string, p rpc.Logs) (reply rpc.LogsReply, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return reply, fmt.Errorf("read log: %w", err)
@@ -98,7 +103,15 @@ func lastOf(b []byte, lines int) []byte {
 
 // lastWords are the last lines of a slot's log, for an error's text.
 func (s *service) lastWords(slot release.Slot) string {
-	reply, err := s.readLog(slot, rpc.Logs{Lines: lastLines})
+	path := newestLog(s.g.opts.Layout.Logs(s.name, slot))
+	if path == "" {
+		return ""
+	}
+	return lastWordsIn(path)
+}
+
+func lastWordsIn(path string) string {
+	reply, err := readLogFile(path, rpc.Logs{Lines: lastLines})
 	text := strings.TrimSpace(reply.Text)
 	if err != nil || text == "" {
 		return ""

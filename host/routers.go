@@ -242,8 +242,9 @@ func (g *Guard) routerServes(ctx context.Context, name string) error {
 			if err := g.awaitRouter(ctx, otherRouter(name)); err != nil {
 				return err
 			}
-			return rpc.Errorf(rpc.CodeFailed, "look into "+filepath.Join(g.opts.Layout.Router(), "router-"+name[len(name)-1:]+".log"),
-				"%s ended with exit code %d and did not take over; the router before serves on", name, status.Exit)
+			log := filepath.Join(g.opts.Layout.Router(), "router-"+name[len(name)-1:]+".log")
+			return rpc.Errorf(rpc.CodeFailed, "look into "+log,
+				"%s ended with exit code %d and did not take over; the router before serves on%s", name, status.Exit, lastWordsIn(log))
 		}
 		if err := g.sleep(ctx, routerPoll); err != nil {
 			return errors.Join(err, g.opts.SCM.Stop(context.WithoutCancel(ctx), name, routerMargin))

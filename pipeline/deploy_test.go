@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-shipper/shipper/config"
 	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/host/scm"
 	"github.com/go-shipper/shipper/journal"
 	"github.com/go-shipper/shipper/lab/ports"
 	"github.com/go-shipper/shipper/problem"
@@ -27,6 +28,7 @@ func TestDeployThenRollBack(t *testing.T) {
 	res, err = b.deploy(ctx, "1.0.0", nil)
 	b.want(res, err, rollout.Promoted, 0)
 	b.stable("1.0.0")
+	first := b.machines["web1"].router(t)
 	res, err = b.pipeline().Rollback(ctx, RollbackRequest{})
 	b.want(res, err, rollout.Failed, problem.Failed)
 	if err == nil || !strings.Contains(err.Error(), "no committed revision before") {
@@ -46,6 +48,9 @@ func TestDeployThenRollBack(t *testing.T) {
 	res, err = b.pipeline().Rollback(ctx, RollbackRequest{})
 	b.want(res, err, rollout.RolledBack, 0)
 	b.stable("1.0.0")
+	if now := b.machines["web1"].router(t); now != first {
+		t.Errorf("the router was restarted: %+v, before %+v", now, first)
+	}
 	runs, err := b.pipeline().History(ctx)
 	if err != nil || len(runs) != 3 {
 		t.Errorf("%d runs in history, want 3: %v", len(runs), err)
@@ -55,6 +60,21 @@ func TestDeployThenRollBack(t *testing.T) {
 			t.Errorf("run %s has no result", r.Started.Run)
 		}
 	}
+}
+
+// router is the one process that serves on the host.
+func (m *machine) router(t *testing.T) scm.Status {
+	t.Helper()
+	var running []scm.Status
+	for _, name := range []string{"shipper-router-a", "shipper-router-b"} {
+		if st, err := m.scm.Status(t.Context(), name); err == nil && st.State == scm.Running {
+			running = append(running, st)
+		}
+	}
+	if len(running) != 1 {
+		t.Fatalf("%d routers run, want one", len(running))
+	}
+	return running[0]
 }
 
 func TestBadReleaseGoesBack(t *testing.T) {
