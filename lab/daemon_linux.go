@@ -113,7 +113,7 @@ func (d *daemon) begin(ctx context.Context) error {
 		}
 	}
 	var err error
-	if d.runner, err = newRunner(d.wine); err != nil {
+	if d.runner, err = newRunner(d.wine, d.log.Printf); err != nil {
 		return err
 	}
 	if err := d.switchOn(ctx); err != nil {

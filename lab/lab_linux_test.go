@@ -23,6 +23,9 @@ import (
 
 func TestMain(m *testing.M) {
 	Serve()
+	if os.Getenv("SHIPPER_LAB_AGENT") != "" {
+		playAgent()
+	}
 	if dir := os.Getenv("LAB_TEST_OWNER"); dir != "" {
 		own(dir)
 	}

@@ -112,7 +112,7 @@ func (w *Windows) Start(ctx context.Context, name string) error {
 	}
 	defer s.Close()
 	err = retry(ctx, func() error { return s.Start() }, windows.ERROR_SERVICE_DATABASE_LOCKED,
-		windows.ERROR_SHARING_VIOLATION)
+		windows.ERROR_SHARING_VIOLATION, windows.ERROR_INTERNAL_ERROR) // the last: Wine lost the process before any of it ran
 	if err != nil && !errors.Is(err, windows.ERROR_SERVICE_ALREADY_RUNNING) {
 		return startError(name, err)
 	}
