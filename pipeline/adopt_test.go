@@ -51,22 +51,14 @@ func TestExistingServiceMovesBehindTheRouter(t *testing.T) {
 func (b *bed) moves(stop func()) (Result, error) {
 	b.t.Helper()
 	b.forget()
-	type end struct {
-		res Result
-		err error
-	}
-	ended := make(chan end, 1)
-	go func() {
-		res, err := b.deploy(b.t.Context(), "1.0.0", nil)
-		ended <- end{res, err}
-	}()
-	b.until(journal.TypePaused)
+	run := b.begin(func() (Result, error) { return b.deploy(b.t.Context(), "1.0.0", nil) })
+	run.until(journal.TypePaused)
 	stop()
 	other := b.pipeline()
 	other.Emit = nil
 	if _, err := other.Ask(b.t.Context(), "promote"); err != nil {
 		b.t.Error(err)
 	}
-	e := <-ended
+	e := run.end()
 	return e.res, e.err
 }

@@ -130,16 +130,8 @@ func TestAbortAndLock(t *testing.T) {
 	res, err := b.deploy(t.Context(), "1.0.0", nil)
 	b.want(res, err, rollout.Promoted, 0)
 	b.forget()
-	type end struct {
-		res Result
-		err error
-	}
-	ended := make(chan end, 1)
-	go func() {
-		res, err := b.deploy(t.Context(), "1.1.0", nil)
-		ended <- end{res, err}
-	}()
-	b.until(journal.TypePaused)
+	run := b.begin(func() (Result, error) { return b.deploy(t.Context(), "1.1.0", nil) })
+	run.until(journal.TypePaused)
 
 	other := b.pipeline()
 	other.Owner, other.Emit = "somebody@else", nil
@@ -154,7 +146,7 @@ func TestAbortAndLock(t *testing.T) {
 	if _, err = other.Ask(t.Context(), "abort"); err != nil {
 		t.Fatal(err)
 	}
-	e := <-ended
+	e := run.end()
 	b.want(e.res, e.err, rollout.Aborted, problem.Aborted)
 	b.stable("1.0.0")
 	for _, kind := range []string{"abort", "promote"} {
@@ -172,12 +164,11 @@ func parked(t *testing.T) *bed {
 	b.want(res, err, rollout.Promoted, 0)
 	b.forget()
 	ctx, interrupt := context.WithCancelCause(t.Context())
-	go func() {
-		b.until(journal.TypePaused)
-		interrupt(errors.New("interrupted"))
-	}()
-	res, err = b.deploy(ctx, "1.1.0", nil)
-	b.want(res, err, rollout.Paused, problem.Paused)
+	run := b.begin(func() (Result, error) { return b.deploy(ctx, "1.1.0", nil) })
+	run.until(journal.TypePaused)
+	interrupt(errors.New("interrupted"))
+	e := run.end()
+	b.want(e.res, e.err, rollout.Paused, problem.Paused)
 	return b
 }
 

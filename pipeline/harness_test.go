@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -283,10 +284,10 @@ func newBed(t *testing.T) *bed {
 	b.target = config.Target{
 		Path: "shipper.yaml", Environment: "test",
 		Service:   config.Service{Name: "orders", Mode: "native", StopTimeout: 5 * time.Second, StartTimeout: 20 * time.Second},
-		Checks:    []config.Check{{HTTP: "/healthz", Interval: 10 * time.Millisecond, Timeout: time.Second, Successes: 2, Deadline: 2 * time.Second}},
+		Checks:    []config.Check{{HTTP: "/healthz", Interval: 10 * time.Millisecond, Timeout: time.Second, Successes: 2, Deadline: 20 * time.Second}},
 		Transport: config.Transport{Type: "local"},
 		Rollout:   config.Rollout{Strategy: "canary", KeepWarm: time.Minute, ParkFor: time.Hour, ProgressDeadline: time.Minute},
-		Rollback:  config.Rollback{Auto: true, Scope: "fleet", Lease: 5 * time.Second},
+		Rollback:  config.Rollback{Auto: true, Scope: "fleet", Lease: 20 * time.Second},
 		Retention: config.Retention{Releases: 5},
 		Analysis: config.Analysis{MinRequests: 20, MaxWait: 30 * time.Second, OnInsufficientData: "fail", Signals: []config.Signal{
 			{Name: "errors", Errors: &config.ErrorLimit{Max: 0.02, Above: 0.01}, Interval: 100 * time.Millisecond, MinRequests: 20},
@@ -409,6 +410,10 @@ func (b *bed) deploy(ctx context.Context, version string, env map[string]string)
 	b.t.Helper()
 	p := b.pipeline()
 	p.Target.Service.Env = env
+	if env["ORDERS_UNHEALTHY"] != "" { // what is never well need not be given long
+		p.Target.Checks = slices.Clone(p.Target.Checks)
+		p.Target.Checks[0].Deadline = 2 * time.Second
+	}
 	return p.Deploy(ctx, DeployRequest{Bundle: b.bundle(version)})
 }
 

@@ -70,22 +70,18 @@ func TestRotatedPasswordPauses(t *testing.T) {
 		return dial(ctx, h)
 	}
 	path := b.bundle("1.1.0")
-	mended := make(chan error, 1)
-	go func() {
-		b.until(journal.TypeRequest)
-		rotated.Store(false)
-		_, err := b.pipeline().Ask(t.Context(), rollout.AskResume)
-		b.untilCount(journal.TypeRequest, 2)
-		if err == nil {
-			_, err = b.pipeline().Ask(t.Context(), rollout.AskPromote) // the step itself
-		}
-		mended <- err
-	}()
-	res, err = p.Deploy(t.Context(), DeployRequest{Bundle: path})
-	b.want(res, err, rollout.Promoted, 0)
-	if err := <-mended; err != nil {
-		t.Error(err)
+	run := b.begin(func() (Result, error) { return p.Deploy(t.Context(), DeployRequest{Bundle: path}) })
+	run.until(journal.TypeRequest)
+	rotated.Store(false)
+	if _, err := b.pipeline().Ask(t.Context(), rollout.AskResume); err != nil {
+		t.Fatal(err)
 	}
+	run.untilCount(journal.TypeRequest, 2)
+	if _, err := b.pipeline().Ask(t.Context(), rollout.AskPromote); err != nil { // the step itself
+		t.Fatal(err)
+	}
+	e := run.end()
+	b.want(e.res, e.err, rollout.Promoted, 0)
 	if s := b.story(); strings.Count(s, " "+journal.TypeRequest+" ") != 3 || !strings.Contains(s, " "+journal.TypePaused+" ") || !strings.Contains(s, "web1, which refuses the credentials") {
 		t.Errorf("the story:\n%s", s)
 	}

@@ -10,30 +10,21 @@ import (
 	"github.com/go-shipper/shipper/rollout"
 )
 
-type ending struct {
-	res Result
-	err error
-}
-
 // paused is a bed with 1.0.0, and a deploy of 1.1.0 that waits for a person.
-func paused(t *testing.T) (*bed, <-chan ending) {
+func paused(t *testing.T) (*bed, *verb) {
 	t.Helper()
 	b := newBed(t)
 	b.steps(config.Step{SetWeight: weight(5)}, config.Step{Pause: forever()})
 	res, err := b.deploy(t.Context(), "1.0.0", nil)
 	b.want(res, err, rollout.Promoted, 0)
 	b.forget()
-	first := make(chan ending, 1)
-	go func() {
-		res, err := b.deploy(t.Context(), "1.1.0", nil)
-		first <- ending{res, err}
-	}()
-	b.until(journal.TypePaused)
+	first := b.begin(func() (Result, error) { return b.deploy(t.Context(), "1.1.0", nil) })
+	first.until(journal.TypePaused)
 	return b, first
 }
 
 // meets deploys another version by another controller, as policy says.
-func (b *bed) meets(version, policy string, hotfix bool) (<-chan ending, <-chan string) {
+func (b *bed) meets(version, policy string, hotfix bool) (*verb, <-chan string) {
 	p := b.pipeline()
 	p.Owner, p.Target.Rollout.OnConcurrent, p.Target.Rollout.Steps = "somebody@else", policy, nil
 	p.Target.Rollout.HotfixSteps = []config.Step{}
@@ -43,13 +34,11 @@ func (b *bed) meets(version, policy string, hotfix bool) (<-chan ending, <-chan 
 			warned <- string(r.Data)
 		}
 	}
-	ended := make(chan ending, 1)
 	bundle := b.bundle(version)
-	go func() {
-		res, err := p.Deploy(b.t.Context(), DeployRequest{Bundle: bundle, Hotfix: hotfix})
-		ended <- ending{res, err}
-	}()
-	return ended, warned
+	return b.begin(func() (Result, error) {
+		defer close(warned)
+		return p.Deploy(b.t.Context(), DeployRequest{Bundle: bundle, Hotfix: hotfix})
+	}), warned
 }
 
 func TestQueueWaitsForTheOtherRun(t *testing.T) {
@@ -61,7 +50,7 @@ func TestQueueWaitsForTheOtherRun(t *testing.T) {
 	if _, err := b.pipeline().Ask(t.Context(), "promote"); err != nil {
 		t.Fatal(err)
 	}
-	one, two := <-first, <-second
+	one, two := first.end(), second.end()
 	b.want(one.res, one.err, rollout.Promoted, 0)
 	b.want(two.res, two.err, rollout.Promoted, 0)
 	b.stable("1.2.0")
@@ -75,7 +64,7 @@ func TestQueuedButOvertaken(t *testing.T) {
 	if _, err := b.pipeline().Ask(t.Context(), "promote"); err != nil {
 		t.Fatal(err)
 	}
-	one, two := <-first, <-second
+	one, two := first.end(), second.end()
 	b.want(one.res, one.err, rollout.Promoted, 0)
 	if b.want(two.res, two.err, rollout.Failed, problem.Usage); two.err == nil {
 		t.Error("brought an older version after a newer one")
@@ -92,7 +81,7 @@ func TestSupersedeAndHotfixEndTheOtherDeploy(t *testing.T) {
 			}
 			b, first := paused(t)
 			second, _ := b.meets("1.2.0", policy, hotfix)
-			one, two := <-first, <-second
+			one, two := first.end(), second.end()
 			b.want(one.res, one.err, rollout.Aborted, problem.Aborted)
 			b.want(two.res, two.err, rollout.Promoted, 0)
 			b.stable("1.2.0")
@@ -113,7 +102,7 @@ func TestNobodyWaitsForAFreeze(t *testing.T) {
 	}
 	for _, policy := range []string{config.ConcurrentReject, config.ConcurrentQueue, config.ConcurrentSupersede} {
 		second, _ := b.meets("1.1.0", policy, false)
-		if two := <-second; two.err == nil || problem.KindOf(two.err) != problem.Locked {
+		if two := second.end(); two.err == nil || problem.KindOf(two.err) != problem.Locked {
 			t.Errorf("%s: %v", policy, two.err)
 		}
 	}

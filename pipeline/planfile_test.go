@@ -92,16 +92,12 @@ func TestPlanIsOvertaken(t *testing.T) {
 	b, first := paused(t)
 	b.target.Rollout.OnConcurrent, b.target.Rollout.Steps = config.ConcurrentQueue, nil
 	file := b.plans(b.bundle("1.2.0"))
-	second := make(chan ending, 1)
-	go func() {
-		res, err := b.pipeline().Deploy(t.Context(), DeployRequest{Plan: file})
-		second <- ending{res, err}
-	}()
-	b.until("warning") // it waits
+	second := b.begin(func() (Result, error) { return b.pipeline().Deploy(t.Context(), DeployRequest{Plan: file}) })
+	second.until("warning") // it waits
 	if _, err := b.pipeline().Ask(t.Context(), "promote"); err != nil {
 		t.Fatal(err)
 	}
-	one, two := <-first, <-second
+	one, two := first.end(), second.end()
 	b.want(one.res, one.err, rollout.Promoted, 0)
 	if b.want(two.res, two.err, rollout.Failed, problem.Failed); two.err == nil || !strings.Contains(two.err.Error(), "web1 runs 1.1.0") {
 		t.Errorf("%v", two.err)

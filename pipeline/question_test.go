@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -89,17 +88,13 @@ func TestProvidersDown(t *testing.T) {
 		t.Fatalf("first: %s, %v", res.State, err)
 	}
 	b.forget()
-	ended := make(chan error, 1)
-	go func() {
-		_, err := b.deploy(context.WithoutCancel(t.Context()), "1.1.0", nil)
-		ended <- err
-	}()
-	b.until(journal.TypePaused)
+	run := b.begin(func() (Result, error) { return b.deploy(t.Context(), "1.1.0", nil) })
+	run.until(journal.TypePaused)
 	if _, err := b.pipeline().Ask(t.Context(), "abort"); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-ended; problem.KindOf(err) != problem.Aborted {
-		t.Errorf("ended by %v", err)
+	if e := run.end(); problem.KindOf(e.err) != problem.Aborted {
+		t.Errorf("ended by %v", e.err)
 	}
 	b.stable("1.0.0")
 	for _, signal := range []string{"web", "exec"} {

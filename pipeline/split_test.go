@@ -15,11 +15,11 @@ func newSplit(t *testing.T) *bed {
 	t.Helper()
 	b := newBed(t)
 	b.second()
-	b.target.Rollback.Lease = time.Second
 	for _, v := range []string{"1.0.0", "1.1.0"} {
 		res, err := b.deploy(t.Context(), v, nil)
 		b.want(res, err, rollout.Promoted, 0)
 	}
+	b.target.Rollback.Lease = 4 * time.Second // from here on
 	p := b.pipeline()
 	p.Emit = func(r journal.Record) {
 		if r.Type == journal.TypePrepared && r.Host == "web2" {
@@ -30,10 +30,15 @@ func newSplit(t *testing.T) *bed {
 	res, err := p.Deploy(t.Context(), DeployRequest{Bundle: b.bundle("1.2.0")})
 	b.want(res, err, rollout.Split, problem.Behind)
 	b.machines["web2"].mend()
-	if st, err := b.pipeline().Status(t.Context()); err != nil || st.State != rollout.Split {
-		t.Fatalf("status: %s, %v", st.State, err)
+	for deadline := time.Now().Add(time.Minute); ; { // web2 goes back by its lease
+		st, err := b.pipeline().Status(t.Context())
+		if err == nil && st.State == rollout.Split {
+			return b
+		}
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("status: %s, %v", st.State, err)
+		}
 	}
-	return b
 }
 
 func TestSplitRunIsRolledBack(t *testing.T) {

@@ -222,15 +222,8 @@ func TestPreview(t *testing.T) {
 	res, err := b.deploy(t.Context(), "1.0.0", nil)
 	b.want(res, err, rollout.Promoted, 0)
 	b.forget()
-	ended := make(chan error, 1)
-	go func() {
-		res, err := b.deploy(t.Context(), "1.1.0", nil)
-		if err == nil && res.State != rollout.Promoted {
-			err = fmt.Errorf("ended %s", res.State)
-		}
-		ended <- err
-	}()
-	b.until(journal.TypePaused)
+	run := b.begin(func() (Result, error) { return b.deploy(t.Context(), "1.1.0", nil) })
+	run.until(journal.TypePaused)
 	slot := func(choice string) string {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+b.target.Traffic.Listen+"/orders", nil)
@@ -253,9 +246,8 @@ func TestPreview(t *testing.T) {
 	if _, err := b.pipeline().Ask(t.Context(), "promote"); err != nil {
 		t.Error(err)
 	}
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
+	e := run.end()
+	b.want(e.res, e.err, rollout.Promoted, 0)
 	if got := slot(""); got != "green" {
 		t.Errorf("after the promotion: %s", got)
 	}

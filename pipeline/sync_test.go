@@ -19,7 +19,6 @@ func newFleet(t *testing.T) *bed {
 	b.second()
 	b.machines["web3"] = newIdleMachine(t, "web3")
 	b.target.Hosts = append(b.target.Hosts, config.Host{Name: "web3", Address: "web3"})
-	b.target.Rollback.Lease = time.Second
 	b.target.Rollout.Unreachable, b.target.Rollout.Quorum = config.UnreachableSkip, config.Amount{N: 51, Percent: true}
 	res, err := b.deploy(t.Context(), "1.0.0", nil)
 	b.want(res, err, rollout.Promoted, 0)
@@ -117,18 +116,18 @@ func TestHostOwesTheRollback(t *testing.T) {
 // it did.
 func TestLostHostGoesBackByItsLease(t *testing.T) {
 	b := newFleet(t)
-	b.target.Rollout.Unreachable = config.UnreachableFail
+	b.target.Rollout.Unreachable, b.target.Rollback.Lease = config.UnreachableFail, 4*time.Second
 	b.forget()
 	p := b.pipeline()
 	p.Target.Rollout.Steps = []config.Step{{Pause: forever()}}
-	go func() {
-		b.until(journal.TypePaused)
-		b.machines["web3"].cut()
-	}()
-	res, err := p.Deploy(t.Context(), DeployRequest{Bundle: b.bundle("1.1.0")})
-	b.want(res, err, rollout.RolledBack, problem.Behind)
-	if err == nil || !strings.Contains(err.Error(), "left to the lease: web3") {
-		t.Error(err)
+	bundle := b.bundle("1.1.0")
+	run := b.begin(func() (Result, error) { return p.Deploy(t.Context(), DeployRequest{Bundle: bundle}) })
+	run.until(journal.TypePaused)
+	b.machines["web3"].cut()
+	e := run.end()
+	b.want(e.res, e.err, rollout.RolledBack, problem.Behind)
+	if e.err == nil || !strings.Contains(e.err.Error(), "left to the lease: web3") {
+		t.Error(e.err)
 	}
 	b.left("1.0.0", "web3", "does not answer")
 	b.machines["web3"].mend()
@@ -141,6 +140,6 @@ func TestLostHostGoesBackByItsLease(t *testing.T) {
 			t.Fatalf("%s, behind %v", st.State, st.Reason)
 		}
 	}
-	res, err = b.pipeline().Sync(t.Context(), DeployRequest{})
+	res, err := b.pipeline().Sync(t.Context(), DeployRequest{})
 	b.want(res, err, rollout.Promoted, 0)
 }

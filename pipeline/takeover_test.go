@@ -50,7 +50,7 @@ func (d *doomed) kill() {
 // again, promoted and taken back by others, who know nothing but the hosts.
 func TestAnotherMachineTakesOver(t *testing.T) {
 	b := newBed(t)
-	b.target.Rollback.Lease = 2 * time.Second
+	b.target.Rollback.Lease = 5 * time.Second
 	b.steps(config.Step{SetWeight: weight(50)}, config.Step{Pause: forever()})
 	res, err := b.deploy(t.Context(), "1.0.0", nil)
 	b.want(res, err, rollout.Promoted, 0)
@@ -60,15 +60,9 @@ func TestAnotherMachineTakesOver(t *testing.T) {
 	first := b.pipeline()
 	first.Dial = func(context.Context, config.Host) (transport.Conn, error) { return way, nil }
 	bundle := b.bundle("1.1.0")
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_, _ = first.Deploy(ctx, DeployRequest{Bundle: bundle}) // nobody hears how
-	}()
-	b.until(journal.TypePaused)
+	killed := b.begin(func() (Result, error) { return first.Deploy(t.Context(), DeployRequest{Bundle: bundle}) })
+	killed.until(journal.TypePaused)
 	way.kill()
-	defer func() { stop(); <-ended }()
 
 	var st FleetStatus
 	for deadline := time.Now().Add(time.Minute); st.State != rollout.Lost; {
@@ -85,16 +79,12 @@ func TestAnotherMachineTakesOver(t *testing.T) {
 	}
 
 	b.forget()
-	again := make(chan ending, 1)
-	go func() {
-		res, err := b.pipeline().Retry(t.Context(), st.Run, DeployRequest{})
-		again <- ending{res, err}
-	}()
-	b.until(journal.TypePaused)
+	again := b.begin(func() (Result, error) { return b.pipeline().Retry(t.Context(), st.Run, DeployRequest{}) })
+	again.until(journal.TypePaused)
 	if _, err := b.pipeline().Ask(t.Context(), "promote-full"); err != nil {
 		t.Fatal(err)
 	}
-	e := <-again
+	e := again.end()
 	b.want(e.res, e.err, rollout.Promoted, 0)
 	b.stable("1.1.0")
 	res, err = b.pipeline().Rollback(t.Context(), RollbackRequest{})

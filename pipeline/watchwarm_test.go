@@ -37,11 +37,10 @@ func TestWatchTakesBack(t *testing.T) {
 				t.Fatalf("second: %s, %v", res.State, err)
 			}
 			b.stable("1.1.0")
-			ended := make(chan error, 1)
-			go func() { _, err := b.pipeline().Watch(t.Context()); ended <- err }()
-			b.until(journal.TypeLog) // it watches: now come the requests
+			watch := b.begin(func() (Result, error) { return b.pipeline().Watch(t.Context()) })
+			watch.until(journal.TypeLog) // it watches: now come the requests
 			b.load()
-			err := <-ended
+			err := watch.end().err
 			if problem.KindOf(err) != problem.RolledBack || !strings.Contains(err.Error(), c.why) {
 				t.Errorf("it ended by %v\n%s", err, b.story())
 			}

@@ -68,18 +68,17 @@ func TestWindowClosesWhileQueued(t *testing.T) {
 	}
 	waits := make(chan struct{}, 64)
 	p.Emit = warnings(waits)
-	second := make(chan ending, 1)
 	bundle := b.bundle("1.2.0")
-	go func() {
-		res, err := p.Deploy(t.Context(), DeployRequest{Bundle: bundle})
-		second <- ending{res, err}
-	}()
+	second := b.begin(func() (Result, error) {
+		defer close(waits)
+		return p.Deploy(t.Context(), DeployRequest{Bundle: bundle})
+	})
 	<-waits
 	late.Store(true)
 	if _, err := b.pipeline().Ask(t.Context(), "promote"); err != nil {
 		t.Fatal(err)
 	}
-	one, two := <-first, <-second
+	one, two := first.end(), second.end()
 	b.want(one.res, one.err, rollout.Promoted, 0)
 	if b.want(two.res, two.err, rollout.Failed, problem.Failed); two.err == nil || !strings.Contains(two.err.Error(), "closed for changes") {
 		t.Errorf("after the window: %v", two.err)

@@ -63,25 +63,17 @@ func TestRequestComesOnceOverABrokenWire(t *testing.T) {
 	b.want(res, err, rollout.Promoted, 0)
 	b.forget()
 	p := b.at(journal.TypeRequest, b.machines["web1"].blink)
-	type end struct {
-		res Result
-		err error
-	}
-	ended := make(chan end, 1)
 	bundle := b.bundle("1.1.0")
-	go func() {
-		res, err := p.Deploy(t.Context(), DeployRequest{Bundle: bundle})
-		ended <- end{res, err}
-	}()
+	run := b.begin(func() (Result, error) { return p.Deploy(t.Context(), DeployRequest{Bundle: bundle}) })
 	ask := func(kind string, paused int) {
-		b.untilCount(journal.TypePaused, paused)
+		run.untilCount(journal.TypePaused, paused)
 		if _, err := b.pipeline().Ask(t.Context(), kind); err != nil {
 			t.Fatal(err)
 		}
 	}
 	ask("promote", 1)
 	ask("abort", 2)
-	e := <-ended
+	e := run.end()
 	b.want(e.res, e.err, rollout.Aborted, problem.Aborted)
 	if n := strings.Count(b.story(), " "+journal.TypeRequest+" "); n != 2 {
 		t.Errorf("%d requests came, want 2\n%s", n, b.story())
@@ -101,16 +93,15 @@ func TestAskedDuringThePush(t *testing.T) {
 			})
 			path := b.bundle("1.0.0")
 			b.pushAfter(p, path, journal.TypeRequest)
+			run := b.begin(func() (Result, error) { return p.Deploy(t.Context(), DeployRequest{Bundle: path}) })
 			if kind == "pause" {
-				go func() {
-					b.until(journal.TypePaused)
-					if _, err := b.pipeline().Ask(t.Context(), "abort"); err != nil {
-						t.Error(err)
-					}
-				}()
+				run.until(journal.TypePaused)
+				if _, err := b.pipeline().Ask(t.Context(), "abort"); err != nil {
+					t.Error(err)
+				}
 			}
-			res, err := p.Deploy(t.Context(), DeployRequest{Bundle: path})
-			b.want(res, err, rollout.Aborted, problem.Aborted)
+			e := run.end()
+			b.want(e.res, e.err, rollout.Aborted, problem.Aborted)
 			if st, err := b.pipeline().Status(t.Context()); err != nil || st.State != rollout.Aborted {
 				t.Errorf("status: %s, %v", st.State, err)
 			}
