@@ -20,7 +20,11 @@ import (
 )
 
 // patience bounds how long a test waits for what a host does by itself.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
+
+// short is the lease of stories in which it ends: not so short that it ends
+// while the machine is busy with something else.
+const short = "10s"
 
 // settled asks the hosts until cond holds for what they say.
 func settled(t *testing.T, p *project.Project, what string, cond func(*project.Process) bool) *project.Process {
@@ -64,7 +68,7 @@ func noCanary(st *project.Process) bool {
 }
 
 func TestKilledControllerInCanary(t *testing.T) {
-	p := theBench(t).project(t, project.Config{Steps: "[{setWeight: 5}, {pause: {}}]"})
+	p := theBench(t).project(t, project.Config{Steps: "[{setWeight: 5}, {pause: {}}]", Lease: short})
 	deploy(t, p, "1.0.0", "", 0)
 	g, stop := traffic(t, p)
 	killed(t, p, weightOf("", 500))
@@ -78,7 +82,7 @@ func TestKilledControllerAfterTheFirstBatch(t *testing.T) {
 	b := theBench(t)
 	hosts := b.lab.Hosts()
 	p := b.project(t, project.Config{
-		Steps: "[{setWeight: 5}, {pause: 1s}]", Bake: "0s",
+		Steps: "[{setWeight: 5}, {pause: 1s}]", Bake: "0s", Lease: short,
 		Batches: fmt.Sprintf("[[%s], [%s]]", hosts[0].Name, hosts[1].Name),
 	})
 	deploy(t, p, "1.0.0", "", 0)
@@ -117,7 +121,7 @@ func nextDeployWorks(t *testing.T, p *project.Project) {
 }
 
 func TestFrozenControllerIsFenced(t *testing.T) {
-	p := theBench(t).project(t, project.Config{Steps: "[{setWeight: 5}, {pause: {}}]"})
+	p := theBench(t).project(t, project.Config{Steps: "[{setWeight: 5}, {pause: {}}]", Lease: short})
 	deploy(t, p, "1.0.0", "", 0)
 	if err := p.Version(t.Context(), "1.1.0", ""); err != nil {
 		t.Fatal(err)
@@ -183,7 +187,7 @@ func (b *bench) ownLab(t *testing.T, hosts int) *lab.Lab {
 func TestPowerCutInCanary(t *testing.T) {
 	b := theBench(t)
 	l := b.ownLab(t, 2)
-	p := b.projectOn(t, l.Hosts(), project.Config{Steps: "[{setWeight: 5}, {pause: {}}]"})
+	p := b.projectOn(t, l.Hosts(), project.Config{Steps: "[{setWeight: 5}, {pause: {}}]", Lease: short})
 	deploy(t, p, "1.0.0", "", 0)
 	if err := p.Version(t.Context(), "1.1.0", ""); err != nil {
 		t.Fatal(err)
@@ -221,9 +225,7 @@ func serving(st *project.Process) bool {
 func TestPowerCutInPush(t *testing.T) {
 	b := theBench(t)
 	l := b.ownLab(t, 1)
-	c := unattended()
-	c.Lease = "30s" // the way back to the host takes many slow messages: on a busy machine more than the six seconds of the other stories
-	p := b.projectOn(t, l.Hosts(), c)
+	p := b.projectOn(t, l.Hosts(), unattended())
 	deploy(t, p, "1.0.0", "", 0)
 	if err := l.SetFaults(t.Context(), l.Hosts()[0].Name, lab.Faults{Latency: 200 * time.Millisecond}); err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 // TestRecreate: on each host the old instance stops before the new one
 // starts; requests wait for that, forwards and when the controller is killed.
 func TestRecreate(t *testing.T) {
-	p := theBench(t).project(t, project.Config{Strategy: "recreate", Bake: "2s", Service: "  data: exclusive\n"})
+	p := theBench(t).project(t, project.Config{Strategy: "recreate", Bake: "2s", Lease: short, Service: "  data: exclusive\n"})
 	deploy(t, p, "1.0.0", "", 0)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

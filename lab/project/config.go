@@ -47,8 +47,8 @@ func (p *Project) yaml(c Config) string {
 	}
 	b.WriteString("analysis:\n  minRequests: 50\n  signals:\n")
 	b.WriteString("    - {name: errors, errors: {max: 0.02, above: 0.01}, interval: 1s, failureLimit: 0}\n")
-	b.WriteString("    - {name: latency, latency: {percentile: 0.99, max: 2s}, interval: 1s, failureLimit: 1}\n")
-	fmt.Fprintf(&b, "rollback: {lease: %s%s}\n", cmp.Or(c.Lease, "6s"), c.Rollback)
+	b.WriteString("    - {name: latency, latency: {percentile: 0.99, max: 8s}, interval: 1s, failureLimit: 1}\n")
+	fmt.Fprintf(&b, "rollback: {lease: %s%s}\n", cmp.Or(c.Lease, "30s"), c.Rollback)
 	b.WriteString(c.Extra)
 	b.WriteString("environments:\n  lab:\n    hosts:\n")
 	for _, h := range p.o.Hosts {
