@@ -130,7 +130,7 @@ func (m *machine) settled() {
 
 func (m *machine) eventually(what string, ok func() bool) {
 	m.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); {
+	for deadline := time.Now().Add(time.Minute); !ok(); {
 		if time.Now().After(deadline) {
 			m.t.Fatalf("never: %s", what)
 		}

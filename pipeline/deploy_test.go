@@ -309,12 +309,12 @@ func TestRemoveLeavesNoConnectionBehind(t *testing.T) {
 	b.target.Analysis.Signals = nil
 	res, err := b.deploy(t.Context(), "1.0.0", nil)
 	b.want(res, err, rollout.Promoted, 0)
-	b.target.Rollback.Lease = time.Minute // no renewal ends the connection
+	b.target.Rollback.Lease = 10 * time.Minute // no renewal ends the connection
 	p := b.pipeline()
 	left := 0
 	p.Leave = func(_ context.Context, _ transport.Conn, h config.Host) error {
 		left++
-		for end := time.Now().Add(2 * time.Second); b.machines[h.Name].open() > 0; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(time.Minute); b.machines[h.Name].open() > 0; time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				return errors.New("a connection is open")
 			}

@@ -43,7 +43,7 @@ func TestHostFallsSilent(t *testing.T) {
 	r := startRelay(t, h.http.Port)
 	cfg := h.http
 	cfg.Port, cfg.RetryDelay = r.port(), time.Millisecond
-	cfg.OperationTimeout, cfg.Grace, cfg.Liveness = 100*time.Millisecond, time.Second, 2*time.Second
+	cfg.OperationTimeout, cfg.Grace, cfg.Liveness = 100*time.Millisecond, 4*time.Second, 5*time.Second
 	c := dial(t, cfg)
 	p, err := c.Pipe(t.Context(), "cat")
 	if err != nil {
