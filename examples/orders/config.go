@@ -17,7 +17,6 @@ type config struct {
 	issuer, cert, key, consulToken, lease string
 	sync                                  time.Duration
 	faults                                faultSettings
-	rest                                  []string // from a verb on
 }
 
 // parseConfig stops at a verb as install.
