@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -103,12 +102,4 @@ func (p *program) run(ctx context.Context) error {
 		select {}
 	}
 	return err
-}
-
-// launch is a child's command.
-func launch(t *testing.T, kind string, env ...string) *exec.Cmd {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], childArg, kind)
-	cmd.Env = append(os.Environ(), append([]string{"SHIPPER_LISTEN=127.0.0.1:0"}, env...)...)
-	return cmd
 }

@@ -25,6 +25,14 @@ type running struct {
 	log   strings.Builder
 }
 
+// launch is a child's command.
+func launch(t *testing.T, kind string, env ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], childArg, kind)
+	cmd.Env = append(os.Environ(), append([]string{"SHIPPER_LISTEN=127.0.0.1:0"}, env...)...)
+	return cmd
+}
+
 func run(t *testing.T, cmd *exec.Cmd) *running {
 	t.Helper()
 	pipe, err := cmd.StderrPipe()
