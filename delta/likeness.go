@@ -23,9 +23,8 @@ func Likeness(old, new []byte) float64 {
 }
 
 func visit(b []byte, f func(uint64)) {
-	var a anchors
 	for at := 0; at+anchorSize <= len(b); at++ {
-		if h := a.hash(b[at:]); h%sample == 0 && !plain(b[at:]) {
+		if h := hash(b[at:]); h%sample == 0 && !plain(b[at:]) {
 			f(h)
 		}
 	}

@@ -13,10 +13,16 @@ type block struct{ lit, size, old int }
 const (
 	anchorSize = 24 // bytes that must be equal for two places to be compared
 	anchorStep = 4  // every how many bytes of the old file are found by it
+	checkBits  = 6  // of an entry, of the hash: most places that are none are told by them
 	maxTable   = 22 // bits of an index into the table of places
 	// margin is how many bytes more than the current displacement another
 	// one must get right.
 	margin = 8
+	// settled is how many bytes behind where the open run was last alike another
+	// place is looked for only now and then, in anchorStep of sparse bytes:
+	// mostly an address has changed, and the run goes on.
+	settled = 96
+	sparse  = 32
 )
 
 // anchors finds places of the old file by the bytes that are there.
@@ -26,12 +32,12 @@ type anchors struct {
 	drop  int // bits of a hash that are no index
 }
 
-func (a *anchors) hash(b []byte) uint64 {
+func hash(b []byte) uint64 {
 	x := binary.LittleEndian.Uint64(b) * 0x9e3779b97f4a7c15
 	y := binary.LittleEndian.Uint64(b[8:]) * 0xc2b2ae3d27d4eb4f
 	z := binary.LittleEndian.Uint64(b[16:]) * 0x165667b19e3779f9
 	x ^= bits.RotateLeft64(y, 23) ^ bits.RotateLeft64(z, 41)
-	return x * 0x9e3779b97f4a7c15 >> a.drop
+	return x * 0x9e3779b97f4a7c15
 }
 
 // plain bytes, padding above all, are everywhere: they tell no place.
@@ -44,7 +50,8 @@ func newAnchors(old []byte) *anchors {
 	a := &anchors{old: old, table: make([]uint32, 1<<size), drop: 64 - size}
 	for at := 0; at+anchorSize <= len(old); at += anchorStep {
 		if b := old[at:]; !plain(b) {
-			a.table[a.hash(b)] = uint32(at) + 1
+			h := hash(b)
+			a.table[h>>a.drop] = a.entry(h) | uint32(at/anchorStep+1)<<checkBits
 		}
 	}
 	return a
@@ -55,12 +62,20 @@ func (a *anchors) find(b []byte) int {
 	if plain(b) {
 		return -1
 	}
-	at := int(a.table[a.hash(b)]) - 1
-	if at < 0 || common(a.old[at:], b) < anchorSize {
+	h := hash(b)
+	e := a.table[h>>a.drop]
+	if e == 0 || e&(1<<checkBits-1) != a.entry(h) {
+		return -1
+	}
+	at := int(e>>checkBits-1) * anchorStep
+	if common(a.old[at:], b) < anchorSize {
 		return -1
 	}
 	return at
 }
+
+// entry is what a place's entry has of its hash beside the index.
+func (a *anchors) entry(h uint64) uint32 { return uint32(h>>(a.drop-checkBits)) & (1<<checkBits - 1) }
 
 // common is how many bytes a and b have in common from the start.
 func common(a, b []byte) int {
@@ -115,6 +130,10 @@ func match(ctx context.Context, old, new []byte) ([]block, error) {
 			}
 			m.end = at + n
 			at += n
+			continue
+		}
+		if m.open() && at-m.end < settled && at&(sparse-1) >= anchorStep {
+			at++
 			continue
 		}
 		from := m.index.find(new[at:])

@@ -13,7 +13,7 @@ const (
 	maxBulky = 4
 	// maxStreams is how many lanes all hosts together have at work: each keeps
 	// two megabytes busy, and a dozen fill any wire.
-	maxStreams = 4
+	maxStreams = 6
 )
 
 // bulk lets a few large parcels travel at a time.

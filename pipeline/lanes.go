@@ -11,9 +11,10 @@ import (
 const (
 	// farAway is from which delay on a stream waits longer than it sends.
 	farAway = 3 * time.Millisecond
-	// maxLanes keeps a host within the quotas of the oldest Windows: with the
-	// run's own commands these are fewer than ten operations in three shells.
-	maxLanes = 4
+	// maxLanes keeps a host within the quotas of the oldest Windows: with what
+	// the pipe and the lease have under way these are ten operations, in three
+	// shells at most.
+	maxLanes = 6
 	// writesPerLane is how many messages a lane must carry to be worth its start.
 	writesPerLane = 2
 )

@@ -29,6 +29,8 @@ func (c *Client) Lane(conn io.WriteCloser) error {
 	}
 	ctx, stop := context.WithCancelCause(context.Background())
 	s := newSender(conn, c.shared)
+	s.wide.Store(true)
+	c.out.wide.Store(true)
 	if err := s.send(ctx, cut(kindHello, 0, hello, s.piece)...); err != nil {
 		stop(err)
 		return err

@@ -103,7 +103,7 @@ func TestBrokenLane(t *testing.T) {
 func TestLaneOfNobody(t *testing.T) {
 	near, far := sockets(t)
 	ended := serve(t, far, handlers())
-	c := &Client{conn: near, name: "nobody", shared: make(chan frame), done: make(chan struct{}), stop: func(error) {}}
+	c := &Client{out: newSender(io.Discard, nil), conn: near, name: "nobody", shared: make(chan frame), done: make(chan struct{}), stop: func(error) {}}
 	if err := c.Lane(near); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"io"
+	"sync/atomic"
 )
 
 // maxWriter is what a pipe with bounded messages has (transport.Pipe). The
@@ -16,8 +17,13 @@ const defaultWrite = 2 * (MaxPayload + headerSize)
 // everything else before data, so that a renewal never waits behind a push.
 type sender struct {
 	w       io.Writer
-	piece   int // payload bytes of one frame, chosen to fill a Write evenly
-	pieces  int // frames that fill a Write
+	ahead   readier      // w, if it is one
+	flights []*flight    // under way, at most two
+	out     chan *flight // to who makes their Writes
+	anew    bool         // the flights before were refused
+	wide    atomic.Bool  // lanes take data, too: what is held ready here they could have sent
+	piece   int          // payload bytes of one frame, chosen to fill a Write evenly
+	pieces  int          // frames that fill a Write
 	control chan frame
 	data    chan frame
 	shared  chan frame    // data that other senders of the connection may take as well
@@ -33,8 +39,9 @@ type sender struct {
 func newSender(w io.Writer, shared chan frame) *sender {
 	s := &sender{
 		w: w, control: make(chan frame, 16), data: make(chan frame, 1), shared: shared, stopped: make(chan struct{}),
-		calm: make(chan struct{}, 1),
+		calm: make(chan struct{}, 1), out: make(chan *flight, 1),
 	}
+	s.ahead, _ = w.(readier)
 	s.pieces = (s.limit() + MaxPayload + headerSize - 1) / (MaxPayload + headerSize)
 	s.piece = s.limit()/s.pieces - headerSize
 	return s
@@ -72,6 +79,10 @@ func (s *sender) queue(ctx context.Context, to chan frame, f frame) error {
 // run writes until ctx ends or a Write fails.
 func (s *sender) run(ctx context.Context) {
 	defer close(s.stopped)
+	if s.ahead != nil {
+		go carry(s.out)
+		defer close(s.out)
+	}
 	var batch []frame
 	var held *frame // did not fit any more
 	for {
@@ -94,31 +105,6 @@ func (s *sender) run(ctx context.Context) {
 		}
 		clear(batch) // the payloads are on their way
 	}
-}
-
-// write sends frames, in smaller pieces if the pipe takes less than it said.
-func (s *sender) write(batch []frame) error {
-	for len(batch) > 0 {
-		limit, n, seq := s.limit(), 0, s.seq
-		batch = recut(batch, limit)
-		s.buf = s.buf[:0]
-		for n < len(batch) && (n == 0 || len(s.buf)+batch[n].size() <= limit) {
-			s.buf = appendFrame(s.buf, seq, batch[n])
-			seq++
-			n++
-		}
-		if _, err := s.w.Write(s.buf); err != nil {
-			if s.limit() < limit {
-				continue
-			}
-			return err
-		}
-		for _, f := range batch[:n] {
-			f.done()
-		}
-		s.seq, batch = seq, batch[n:]
-	}
-	return nil
 }
 
 // recut halves the first frame until it fits.
@@ -152,6 +138,14 @@ func (s *sender) first(ctx context.Context, held *frame) (frame, error) {
 			s.load(f)
 		case <-s.calm:
 			s.rest()
+		case err := <-s.over():
+			refused, err := s.landed(err)
+			if err == nil {
+				err = s.write(refused)
+			}
+			if err != nil {
+				return frame{}, err
+			}
 		case <-ctx.Done():
 			return frame{}, context.Cause(ctx)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-shipper/shipper/transport"
@@ -19,40 +20,50 @@ type input struct {
 	k       *command
 	ctx     context.Context // of the program's whole life
 	sending *sync.Mutex
-	max     *int
+	max     *atomic.Int64
 }
 
 func newInput(life context.Context, k *command) input {
-	most := k.c.build.maxSend()
-	return input{k: k, ctx: life, sending: &sync.Mutex{}, max: &most}
+	i := input{k: k, ctx: life, sending: &sync.Mutex{}, max: &atomic.Int64{}}
+	i.max.Store(int64(k.c.build.maxSend()))
+	return i
 }
 
 // MaxWrite is what fits the host's envelopes.
-func (i input) MaxWrite() int {
-	i.sending.Lock()
-	defer i.sending.Unlock()
-	return *i.max
-}
+func (i input) MaxWrite() int { return int(i.max.Load()) }
 
 // Write is one Send.
 func (i input) Write(b []byte) (int, error) {
 	i.sending.Lock()
 	defer i.sending.Unlock()
-	if len(b) > *i.max {
-		return 0, fmt.Errorf("write of %d bytes: at most %d", len(b), *i.max)
-	}
-	err := i.k.send(i.ctx, b, false, true)
-	if i.ctx.Err() != nil { // it ended, whatever the Send says
-		return 0, &transport.Error{Kind: transport.Gone, Host: i.k.c.cfg.Host, Phase: "send", Err: context.Cause(i.ctx)}
-	}
-	var he *httpError
-	if errors.As(err, &he) && he.status == http.StatusRequestEntityTooLarge && len(b)/2 >= minWrite {
-		*i.max = len(b) / 2
-	}
-	if err != nil {
+	if err := i.Ready(b)(); err != nil {
 		return 0, err
 	}
 	return len(b), nil
+}
+
+// Ready makes a Write ready to go, so that this can be done while the one
+// before it travels: write does the rest, and b may change meanwhile. One
+// goroutine makes Writes ready, never more than one ahead.
+func (i input) Ready(b []byte) (write func() error) {
+	n, most := len(b), i.MaxWrite()
+	if n > most {
+		return func() error { return fmt.Errorf("write of %d bytes: at most %d", n, most) }
+	}
+	m := i.k.ready(b, false)
+	return func() error { return i.send(m, n) }
+}
+
+func (i input) send(m message, n int) error {
+	err := i.k.post(i.ctx, m, true)
+	if i.ctx.Err() != nil { // it ended, whatever the Send says
+		return &transport.Error{Kind: transport.Gone, Host: i.k.c.cfg.Host, Phase: "send", Err: context.Cause(i.ctx)}
+	}
+	var he *httpError
+	if errors.As(err, &he) && he.status == http.StatusRequestEntityTooLarge && n/2 >= minWrite {
+		i.max.Store(int64(n / 2))
+	}
+	return err
 }
 
 // Rest gives back the memory that large Sends took: that of the next one is
@@ -60,7 +71,7 @@ func (i input) Write(b []byte) (int, error) {
 func (i input) Rest() {
 	i.sending.Lock()
 	defer i.sending.Unlock()
-	i.k.buf = nil
+	i.k.spare = [2][]byte{}
 	i.k.c.spare.drop()
 }
 

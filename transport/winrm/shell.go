@@ -48,8 +48,8 @@ func (s *shell) close(ctx context.Context) error {
 // command is a running program in a shell.
 type command struct {
 	*shell
-	id  string
-	buf []byte // of the Send before; one at a time
+	id    string
+	spare [2][]byte // memory of Sends: of the one under way, and of the next
 }
 
 // start is never repeated once it may have reached the host.
@@ -106,8 +106,17 @@ func (k *command) receive(ctx context.Context) (output, error) {
 // send hands data to the program's stdin. twice allows that the data arrives
 // twice: a Send that timed out on the host may still have been delivered.
 func (k *command) send(ctx context.Context, data []byte, end, twice bool) error {
-	m := k.c.build.send(k.buf, k.shell.id, k.id, data, end)
-	k.buf = m.body
+	return k.post(ctx, k.ready(data, end), twice)
+}
+
+// ready makes the message of a Send, in the memory of the one before the last.
+func (k *command) ready(data []byte, end bool) message {
+	m := k.c.build.send(k.spare[0], k.shell.id, k.id, data, end)
+	k.spare = [2][]byte{k.spare[1], m.body}
+	return m
+}
+
+func (k *command) post(ctx context.Context, m message, twice bool) error {
 	busy := time.Now().Add(busyPatience)
 	for attempt := 0; ; attempt++ {
 		_, err := k.c.do(ctx, m, twice)

@@ -207,7 +207,7 @@ func TestEnvelopeOfTheHost(t *testing.T) {
 		if _, err := io.ReadFull(p, make([]byte, n)); err != nil {
 			t.Errorf("%d kB: %v", kb, err)
 		}
-		*p.(*pipe).max = 2 * n // as if the host had said more than it takes
+		p.(*pipe).max.Store(int64(2 * n)) // as if the host had said more than it takes
 		_, err = p.Write(make([]byte, 2*n))
 		denied(t, err, transport.Quota, hintEnvelope)
 		if p.MaxWrite() != n {

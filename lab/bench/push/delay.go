@@ -64,11 +64,11 @@ func later(to io.Writer, from io.Reader, delay time.Duration, bytes *atomic.Int6
 	line := make(chan piece, 4096)
 	go func() {
 		defer close(line)
+		b := make([]byte, 64<<10)
 		for {
-			b := make([]byte, 64<<10)
 			n, err := from.Read(b)
 			if bytes.Add(int64(n)); n > 0 {
-				line <- piece{time.Now().Add(delay), b[:n]}
+				line <- piece{time.Now().Add(delay), append([]byte(nil), b[:n]...)} // most are much shorter than b
 			}
 			if err != nil {
 				return
