@@ -174,7 +174,7 @@ func (h PlannedHost) differs(now PlannedHost, own string) string {
 	case h.Run != now.Run && now.Run != own:
 		return fmt.Sprintf("has seen run %s meanwhile", now.Run)
 	case h.State != now.State:
-		return "keeps other releases, or serves another address"
+		return "would go back to another release, or serves another address"
 	}
 	return ""
 }

@@ -112,7 +112,7 @@ func TestPlanHosts(t *testing.T) {
 	for want, now := range map[string][]PlannedHost{
 		"web1 is another machine":        is(func(h *PlannedHost) { h.Machine = "n" }),
 		"web1 has seen run r2 meanwhile": is(func(h *PlannedHost) { h.Run = "r2" }),
-		"web1 keeps other releases":      is(func(h *PlannedHost) { h.State = release.Of([]byte("s")) }),
+		"web1 would go back to another":  is(func(h *PlannedHost) { h.State = release.Of([]byte("s")) }),
 		"web2 is no host any more":       is(func(h *PlannedHost) { h.Run = "mine" }),
 		"web3 is not in it":              {was, {Name: "web2"}, {Name: "web3"}},
 		"web1 runs 1.0.0":                is(func(h *PlannedHost) { h.Stable.Version, h.Was = "1.0.0", release.Of([]byte("x")) }),
@@ -162,7 +162,16 @@ func TestCommittedState(t *testing.T) {
 	if committed(st) != before {
 		t.Error("what comes and goes is no part of it")
 	}
-	if st.Retained = []rpc.Retained{{Rejected: true}}; committed(st) == before {
-		t.Error("what is kept is part of it")
+	kept := []rpc.Retained{{Revision: release.Of([]byte("b"))}, {Revision: release.Of([]byte("a"))}}
+	st.Retained = kept
+	two := committed(st)
+	if two == before {
+		t.Error("the way back is part of it")
+	}
+	if st.Retained = kept[:1]; committed(st) != two {
+		t.Error("what is pruned is no part of it")
+	}
+	if st.Retained = []rpc.Retained{{Revision: kept[0].Revision, Rejected: true}, kept[1]}; committed(st) == two {
+		t.Error("a rejected revision is no way back")
 	}
 }

@@ -49,14 +49,25 @@ func (d *deployment) planned(before map[string]rpc.ServiceStatus) []PlannedHost 
 	return out
 }
 
-// committed is a digest of what a host would go back to: what it keeps and
-// serves. Weights, leases and what still runs are not in it.
+// committed is a digest of what a host serves and where it would go back to.
+// Weights, leases and what still runs are not in it, nor what else is kept:
+// the guard prunes that when the old slot has cooled, and nobody did anything.
 func committed(st rpc.ServiceStatus) release.Digest {
-	raw, err := json.Marshal([]any{st.Stable, st.Slots[st.Stable].Revision, st.Retained, st.Ports, st.Config})
+	raw, err := json.Marshal([]any{st.Stable, st.Slots[st.Stable].Revision, wayBack(st), st.Ports, st.Config})
 	if err != nil { // only our own plain structs come here
 		panic(err)
 	}
 	return release.Of(raw)
+}
+
+// wayBack is what a rollback would take.
+func wayBack(st rpc.ServiceStatus) rpc.Retained {
+	for _, r := range st.Retained {
+		if !r.Rejected && r.Revision != st.Slots[st.Stable].Revision {
+			return r
+		}
+	}
+	return rpc.Retained{}
 }
 
 // digested keeps values out of a file that others may read.
