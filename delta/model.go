@@ -179,7 +179,7 @@ func (m *model) expect(start, i, end, limit int) int {
 	from := i
 	m.tried = m.tried[:0]
 	for i < end {
-		if i+4 <= limit {
+		if i+4 <= limit && m.announced(start, i) {
 			if by, p := m.foretell(m.old[i:], start+i); by != 0 && p.one() > half {
 				put(m.guess[i-from:], 4, word(m.old[edge+i:], 4)+by)
 				m.tried = append(m.tried, p)
@@ -258,7 +258,7 @@ func (m *model) address(new []byte, start, i int) bool {
 func (m *model) foretell(old []byte, at int) (uint32, *prob) {
 	if m.inside.code {
 		b, before := old[edge-1], old[edge-2]
-		if b&0xfe != 0xe8 && b&0xc7 != 0x05 && (before != 0x0f || b&0xf0 != 0x80) {
+		if !announces(b, before) {
 			return 0, nil
 		}
 		m.target = at - m.inside.start + m.inside.address + 4 + int(int32(word(old[edge:], 4)))
@@ -269,6 +269,19 @@ func (m *model) foretell(old []byte, at int) (uint32, *prob) {
 	}
 	m.target = int(word(old[edge:], 4) - uint32(m.image.base))
 	return uint32(m.slide(m.target)), &m.hit[pointer]
+}
+
+// announces tells the bytes of code behind which an address stands.
+func announces(b, before byte) bool {
+	return b&0xfe == 0xe8 || b&0xc7 == 0x05 || before == 0x0f && b&0xf0 == 0x80
+}
+
+// announced is what foretell asks first: most bytes are no address.
+func (m *model) announced(start, i int) bool {
+	if m.inside.code {
+		return announces(m.old[edge+i-1], m.old[edge+i-2])
+	}
+	return (start+i)&3 == 0
 }
 
 // learn keeps where an address really went that was foretold wrongly.
