@@ -231,10 +231,14 @@ func running(l *Lab, text string) (n int) {
 	return n
 }
 
-// eventually asks until it is so; only the test's own deadline ends it.
+// eventually asks until it is so, for minutes: what has passed unseen must not
+// keep everything.
 func eventually(t *testing.T, is func() bool) {
 	t.Helper()
-	for !is() {
+	for deadline := time.Now().Add(3 * time.Minute); !is(); {
+		if time.Now().After(deadline) {
+			t.Fatal("it did not happen")
+		}
 		if err := sleep(t.Context(), 10*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}

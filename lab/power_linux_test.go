@@ -35,7 +35,7 @@ func TestPowerCut(t *testing.T) {
 	_, before := processes(l.Prefix("host1"))
 	address := net.JoinHostPort(l.Hosts()[0].Address, "5985")
 	rebooted := make(chan error, 1)
-	go func() { rebooted <- l.Reboot(context.Background(), "host1", time.Second) }()
+	go func() { rebooted <- l.Reboot(context.Background(), "host1", 4*time.Second) }()
 	eventually(t, func() bool {
 		c, err := net.Dial("tcp", address)
 		if err == nil {
@@ -170,7 +170,7 @@ func TestCancelledUp(t *testing.T) {
 func TestHostThatIsOff(t *testing.T) {
 	l := up(t, Options{})
 	rebooted := make(chan error, 1)
-	go func() { rebooted <- l.Reboot(context.Background(), "host1", 2*time.Second) }()
+	go func() { rebooted <- l.Reboot(context.Background(), "host1", 5*time.Second) }()
 	eventually(t, func() bool {
 		_, err := l.Exec(t.Context(), "host1", "ver", nil, &bytes.Buffer{}, &bytes.Buffer{})
 		return err != nil && strings.Contains(err.Error(), errOff.Error())

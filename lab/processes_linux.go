@@ -61,7 +61,7 @@ func powerCut(ctx context.Context, prefix string) error {
 			_ = syscall.Kill(pid, syscall.SIGKILL) // gone is fine
 		}
 		signal := syscall.SIGTERM
-		if attempt > 500 {
+		if attempt > 3000 { // half a minute: a busy machine writes slowly
 			signal = syscall.SIGKILL
 		}
 		if len(others) == 0 {

@@ -127,7 +127,7 @@ func deploy(t *testing.T, p *project.Project, version, faults string, exit int) 
 }
 
 // verbTimeout ends a verb that hangs, so that the test can tell its story.
-const verbTimeout = 3 * time.Minute
+const verbTimeout = 6 * time.Minute
 
 // shipper runs a verb to its end and wants the exit code.
 func shipper(t *testing.T, p *project.Project, exit int, args ...string) *project.Process {

@@ -84,7 +84,7 @@ func newS3(t *testing.T) (c config.S3, root string) {
 // listens there, takes connections.
 func awaitListener(t *testing.T, address string) {
 	t.Helper()
-	limit := time.After(30 * time.Second)
+	limit := time.After(2 * time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -221,7 +221,7 @@ func poll(t *testing.T, what string, happened func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	limit := time.After(30 * time.Second)
+	limit := time.After(2 * time.Minute)
 	for !happened() {
 		select {
 		case <-tick.C:

@@ -157,7 +157,7 @@ func TestOneTriesWhileInDoubt(t *testing.T) {
 				select {
 				case both <- struct{}{}:
 				case <-both:
-				case <-time.After(30 * time.Second):
+				case <-time.After(2 * time.Minute):
 					return errors.New("alone")
 				}
 				return nil
