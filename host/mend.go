@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-shipper/shipper/host/rpc"
@@ -89,7 +90,7 @@ func (s *service) mend(ctx context.Context) error {
 	err := s.converge(ctx)
 	if err == nil {
 		err = s.do(ctx, func() error {
-			s.tries, s.retry = 0, time.Time{}
+			s.tries, s.retry, s.stray = 0, s.stray, time.Time{}
 			if !s.st.Mend {
 				return nil
 			}
@@ -138,7 +139,9 @@ func (s *service) converge(ctx context.Context) error {
 }
 
 // notWarm forgets that a slot is kept warm which does not run: it was stopped,
-// or deleted, by others.
+// or deleted, by others. If it crashed before the commit, the service manager
+// may yet bring it back by the recovery that it had as stable: there is one more
+// look when that would have come.
 func (s *service) notWarm(ctx context.Context, idle release.Slot) error {
 	status, err := s.g.opts.SCM.Status(ctx, idle.Service(s.name))
 	if err != nil || status.State == scm.Running || status.State == scm.StartPending {
@@ -148,9 +151,15 @@ func (s *service) notWarm(ctx context.Context, idle release.Slot) error {
 		if s.st.Warm.IsZero() || s.inUse() {
 			return nil
 		}
+		if rev, err := s.kept(s.st.Slots[idle].Revision); err == nil && len(rev.Recovery) > 0 {
+			s.stray = s.g.now().Add(time.Duration(slices.Max(rev.Recovery))*time.Millisecond + strayMargin)
+		}
 		return s.change(func(st *state) { st.Warm = time.Time{} })
 	})
 }
+
+// strayMargin is how long a service manager may be late with a recovery.
+const strayMargin = 5 * time.Second
 
 // idleRuns reports whether the slot beside stable has a reason to run.
 func (s *service) idleRuns() bool { return !s.st.Warm.IsZero() || s.inUse() }

@@ -187,3 +187,24 @@ func TestServiceComesWhileTheLastOneGoes(t *testing.T) {
 		t.Errorf("the router is %s, %v: the new service has none", st.State, err)
 	}
 }
+
+// The old slot crashes just before the commit. The recovery that it had as
+// stable brings it back when it is not kept warm any more.
+func TestSlotThatCrashedBeforeTheCommitDoesNotStayWhenItComesBack(t *testing.T) {
+	t.Parallel()
+	m, r := underway(t)
+	r.weight(release.Full)
+	if err := m.c.Prepare(context.Background(), r.f); err != nil {
+		t.Fatal(err)
+	}
+	m.scm.crash(blue, 3)
+	r.commit(15 * time.Minute)
+	r.release(runPromoted)
+	m.settled()
+	if err := m.scm.Start(context.Background(), blue); err != nil {
+		t.Fatal(err)
+	}
+	m.clock.advance(5*time.Second + strayMargin)
+	m.eventually("the old slot rests", func() bool { return slices.Equal(m.scm.running(), []string{green}) })
+	m.serves(release.Green, "1.1.0", green)
+}

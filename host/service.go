@@ -51,6 +51,7 @@ type service struct {
 	unclean     bool      // after a boot, until stable's release is verified
 	renewing    bool      // the router's lease is being extended
 	retry       time.Time // when the next mending may be tried
+	stray       time.Time // when a slot that crashed may be back, and nobody stops it
 	tries       int
 }
 
