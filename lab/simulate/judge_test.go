@@ -93,6 +93,9 @@ func (w *world) judgeRest(when string) pipeline.FleetStatus {
 			w.breaks("%s: %s: %w", when, h.name, err)
 		}
 	}
+	if _, err := c.p.History(context.Background()); err != nil {
+		w.breaks("%s: the journals cannot be read: %v", when, err)
+	}
 	w.event("%s: %s, stable %s, behind %v", when, st.State, st.Stable, st.Behind)
 	if !slices.Contains(named(), st.State) {
 		w.breaks("%s: the fleet is %q", when, st.State)
@@ -127,7 +130,7 @@ func (w *world) atRest(h *machine, st pipeline.HostStatus) error {
 		return nil // it waits for another release
 	case !h.scm.running(s.Stable.Service(service)):
 		return fmt.Errorf("stable (%s) does not run", s.Stable)
-	case h.scm.running(s.Stable.Other().Service(service)) && !w.plan.has("instance") && s.WarmFor == 0 && s.Run.State != string(rollout.Paused):
+	case h.scm.running(s.Stable.Other().Service(service)) && s.WarmFor == 0 && s.Run.State != string(rollout.Paused):
 		return fmt.Errorf("P3: slot %s runs and has no reason to: run %s is %s", s.Stable.Other(), s.Run.ID, s.Run.State)
 	}
 	return w.serves(h, v, s.Slots[s.Stable].Release)
@@ -184,8 +187,8 @@ func (w *world) judgeFleet(when string, st pipeline.FleetStatus) {
 	for _, h := range st.Hosts {
 		versions[h.Status.Slots[h.Status.Stable].Release.Version] = true
 	}
-	if len(versions) > 1 && st.State != rollout.Split && len(st.Behind) == 0 {
-		w.breaks("P3: %s the hosts are on %v, and the fleet calls itself %s", when, versions, st.State)
+	if len(versions) > 1 && st.State != rollout.Split && !owed(st) {
+		w.breaks("P3: %s the hosts are on %v, and the fleet calls itself %s, behind are %v", when, versions, st.State, st.Reason)
 	}
 	for bad := range versions {
 		switch bad {
@@ -194,6 +197,18 @@ func (w *world) judgeFleet(when string, st pipeline.FleetStatus) {
 		}
 	}
 	w.judgeResults(when, versions)
+}
+
+// owed tells whether the fleet's last run says itself that it left those hosts
+// behind which are on something else.
+func owed(st pipeline.FleetStatus) bool {
+	var named []string
+	for _, h := range st.Hosts {
+		if r := h.Status.Run; r != nil && r.ID == st.Run {
+			named = append(named, r.Behind...)
+		}
+	}
+	return len(st.Behind) > 0 && !slices.ContainsFunc(st.Behind, func(host string) bool { return !slices.Contains(named, host) })
 }
 
 // judgeResults compares what controllers said in the end with what is there.
@@ -208,7 +223,7 @@ func (w *world) judgeResults(when string, versions map[string]bool) {
 	if main.isOver() && !main.isKilled() && !slices.Contains(named(), main.res.State) {
 		w.breaks("%s: the run ended %q: %v", when, main.res.State, main.err)
 	}
-	if w.plan.rival != "" || main.isKilled() || !main.isOver() {
+	if w.plan.rival != "" || len(w.plan.visits) > 0 || main.isKilled() || !main.isOver() {
 		return
 	}
 	if w.plan.silent && !w.plan.batches && main.res.State == rollout.Promoted {
@@ -266,6 +281,15 @@ func (w *world) afterwards() {
 func (w *world) goBack(before pipeline.FleetStatus) {
 	if w.plan.after != "rollback" || before.Stable.Version == first || w.err() != nil {
 		return
+	}
+	if before.State == rollout.Lost { // the way back ends that run, and leaves stable alone
+		c := w.controller("evening")
+		c.rollback()
+		c.wait()
+		if c.res.State != rollout.RolledBack || c.res.Release != before.Stable {
+			w.breaks("P9: a rollback after a lost run ended %s on %s: %v", c.res.State, c.res.Release, c.err)
+			return
+		}
 	}
 	c := w.controller("night")
 	c.rollback()

@@ -25,7 +25,9 @@ import (
 type machine struct {
 	world  *world
 	name   string
+	dir    string
 	layout host.Layout
+	disk   *disk
 	exe    string
 	net    *network
 	scm    *manager
@@ -87,9 +89,10 @@ func (l *life) reached(addr string) {
 
 func newMachine(w *world, name string) (*machine, error) {
 	dir := filepath.Join(w.dir, name)
-	h := &machine{world: w, name: name, layout: host.DefaultLayout(dir), exe: filepath.Join(dir, "shipper-host")}
+	h := &machine{world: w, name: name, dir: dir, layout: host.DefaultLayout(dir), exe: filepath.Join(dir, "shipper-host")}
 	h.rng = rand.New(rand.NewPCG(w.seed, release16(name)))
 	h.net = newNetwork(w, rand.New(rand.NewPCG(w.seed, release16(name)+1)))
+	h.disk = newDisk(h, rand.New(rand.NewPCG(w.seed, release16(name)+3)))
 	h.seen = newLedger()
 	h.seer = router.NewClientOver(h.layout.Router(), h.net.dial)
 	h.scm = newManager(h, rand.New(rand.NewPCG(w.seed, release16(name)+2)))
@@ -309,6 +312,7 @@ func (h *machine) powerCutWith(dark time.Duration, meanwhile func()) {
 		return
 	}
 	h.world.event("%s: power cut", h.name)
+	h.disk.powerless()
 	if l != nil {
 		l.kill()
 	}
@@ -317,6 +321,8 @@ func (h *machine) powerCutWith(dark time.Duration, meanwhile func()) {
 	if l != nil {
 		<-l.over
 	}
+	h.disk.lose()
+	h.seen.reread(h)
 	meanwhile()
 	time.Sleep(dark)
 	h.world.event("%s: boots", h.name)

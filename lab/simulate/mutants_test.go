@@ -52,6 +52,8 @@ func hostMutants() []mutant {
 			"if res.StatusCode < 200 || res.StatusCode > 299 {", "if !$bug && (res.StatusCode < 200 || res.StatusCode > 299) {"}}, []uint64{7}},
 		{"nothing is drained", "P1", []edit{{"host/traffic.go",
 			"view, err := s.g.opts.Router.Drain(ctx, s.name, slot)", "if $bug {\n\t\treturn\n\t}\n\tview, err := s.g.opts.Router.Drain(ctx, s.name, slot)"}}, []uint64{95, 49}},
+		{"state files are not flushed", "one stable", []edit{{"host/document.go",
+			"return errors.Join(err, f.Sync(), f.Close())", "if $bug {\n\t\t\treturn errors.Join(err, f.Close())\n\t\t}\n\t\treturn errors.Join(err, f.Sync(), f.Close())"}}, nil},
 		{"releases are not verified after a boot", "P4", []edit{{"host/mend.go",
 			"err := s.g.store.Verify(ctx, s.name, rec.Release); err != nil {\n\t\t\treturn s.distrust", "err := s.g.store.Verify(ctx, s.name, rec.Release); err != nil && !$bug {\n\t\t\treturn s.distrust"}}, []uint64{8}},
 	}

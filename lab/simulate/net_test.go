@@ -171,7 +171,7 @@ func (c *conn) Read(b []byte) (int, error) { return c.in.read(b) }
 func (c *conn) Write(b []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	at, copies := time.Now().Add(time.Duration(20_000+c.rng.IntN(200_000))), 1
+	at, copies := c.soon(), 1
 	if c.link != nil {
 		var err error
 		if at, copies, err = c.link.carry(c.rng); err != nil {
@@ -203,10 +203,25 @@ func (c *conn) on(l *link) bool {
 	return c.link == l
 }
 
-func (c *conn) CloseWrite() error { c.out.finish(); return nil }
+func (c *conn) CloseWrite() error { c.finish(); return nil }
+
+// finish tells the other end that nothing more comes. That takes its time, as
+// data does, and comes no further.
+func (c *conn) finish() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := c.soon()
+	if c.link != nil {
+		at = c.link.arrives(c.rng)
+	}
+	c.out.finish(at)
+}
+
+// soon is when something is at another place of the same host.
+func (c *conn) soon() time.Time { return time.Now().Add(time.Duration(20_000 + c.rng.IntN(200_000))) }
 
 func (c *conn) Close() error {
-	c.out.finish()
+	c.finish()
 	c.in.fail(net.ErrClosed)
 	c.net.mu.Lock()
 	defer c.net.mu.Unlock()
@@ -229,7 +244,7 @@ func (c *conn) SetWriteDeadline(t time.Time) error { return nil }
 type half struct {
 	mu     sync.Mutex
 	pieces []piece
-	eof    bool
+	eof    time.Time // when it is known that nothing more comes; zero: more may
 	err    error
 	news   chan struct{}
 	end    deadline
@@ -248,12 +263,10 @@ func (h *half) put(b []byte, at time.Time) error {
 	if h.err != nil {
 		return h.err
 	}
-	if h.eof {
+	if !h.eof.IsZero() {
 		return net.ErrClosed
 	}
-	if n := len(h.pieces); n > 0 && at.Before(h.pieces[n-1].at) {
-		at = h.pieces[n-1].at
-	}
+	at = h.behind(at)
 	h.pieces = append(h.pieces, piece{at, append([]byte(nil), b...)})
 	h.tell()
 	return nil
@@ -266,10 +279,20 @@ func (h *half) tell() {
 	}
 }
 
-func (h *half) finish() {
+// behind is at, but not before what was sent before.
+func (h *half) behind(at time.Time) time.Time {
+	if n := len(h.pieces); n > 0 && at.Before(h.pieces[n-1].at) {
+		return h.pieces[n-1].at
+	}
+	return at
+}
+
+func (h *half) finish(at time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.eof = true
+	if h.eof.IsZero() {
+		h.eof = h.behind(at)
+	}
 	h.tell()
 }
 
@@ -309,11 +332,14 @@ func (h *half) try(b []byte) (n int, wait time.Duration, err error) {
 	case h.err != nil:
 		h.tell()
 		return 0, 0, h.err
-	case len(h.pieces) == 0 && h.eof:
+	case len(h.pieces) == 0 && h.eof.IsZero():
+		return 0, 0, nil
+	case len(h.pieces) == 0:
+		if wait := time.Until(h.eof); wait > 0 {
+			return 0, wait, nil
+		}
 		h.tell()
 		return 0, 0, io.EOF
-	case len(h.pieces) == 0:
-		return 0, 0, nil
 	}
 	if wait := time.Until(h.pieces[0].at); wait > 0 {
 		return 0, wait, nil
@@ -397,6 +423,14 @@ func (l *link) carry(rng *rand.Rand) (at time.Time, copies int, err error) {
 		l.due = append(l.due, at)
 	}
 	return at, copies, err
+}
+
+// arrives is when the end of a connection comes that is closed now.
+func (l *link) arrives(rng *rand.Rand) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at, _, _ := l.travel(rng)
+	return at
 }
 
 // arrived is when the last of the messages came that have come since this was

@@ -42,6 +42,31 @@ type stateSeen struct {
 	} `json:"run"`
 }
 
+// reread takes for known what a loss of power has left: a write that was not
+// finished may be there.
+func (d *ledger) reread(h *machine) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.state, d.session = stateSeen{}, nil
+	dir := h.layout.Service(service)
+	if s := readValue[stateSeen](filepath.Join(dir, "state.json")); s != nil {
+		d.state = *s
+	}
+	d.session = readValue[sessionSeen](filepath.Join(dir, "session.json"))
+}
+
+// readValue reads a state file; nil: it is not there, or not whole.
+func readValue[T any](path string) *T {
+	var of struct {
+		Value *T `json:"value"`
+	}
+	b, err := os.ReadFile(path)
+	if err != nil || json.Unmarshal(b, &of) != nil {
+		return nil
+	}
+	return of.Value
+}
+
 func (s stateSeen) run() (id, phase string) {
 	if s.Run == nil {
 		return "", ""

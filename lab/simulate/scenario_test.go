@@ -21,7 +21,8 @@ type scenario struct {
 	faults    []fault
 	rival     string // what another controller does
 	rivalAt   time.Duration
-	overtaken bool   // the rival comes when the lease of a frozen controller is over, and must not notice it
+	overtaken bool // the rival comes when the lease of a frozen controller is over, and must not notice it
+	visits    []visit
 	after     string // what is done in the end: "", rollback
 }
 
@@ -59,7 +60,7 @@ func newScenario(seed uint64) scenario {
 	for range pick(rng, 0, 1, 1, 2, 3) {
 		s.faults = append(s.faults, fault{
 			kind: pick(rng, "kill controller", "kill controller", "freeze controller", "interrupt", "partition", "partition",
-				"guard", "power", "write", "write", "router", "instance"),
+				"guard", "power", "write", "write", "disk", "router", "instance"),
 			at: time.Duration(rng.Int64N(int64(22 * time.Second))), host: rng.IntN(s.hosts),
 			long: time.Duration(rng.Int64N(int64(25 * time.Second))), n: 1 + rng.IntN(6),
 		})
@@ -82,6 +83,8 @@ func (s *scenario) stress(rng *rand.Rand, seed uint64) {
 		s.faults = append(s.faults, fault{kind: kind, at: seconds(rng, from, to), host: rng.IntN(s.hosts), long: seconds(rng, 1, 25), n: 1 + rng.IntN(8)})
 	}
 	switch seed % 10 {
+	case 4: // people come, and each wants something else
+		s.version, s.rival, s.visits = pick(rng, next, next, sick, deaf), "", visits(rng, s.hosts)
 	case 5: // a controller was away, and what it had sent comes late
 		s.version, s.silent, s.batches, s.twice, s.lose, s.rival = next, false, false, 0, 0, ""
 		away := fault{kind: "freeze controller", at: seconds(rng, 2, 9), long: seconds(rng, 18, 38)}
@@ -106,7 +109,7 @@ func (s *scenario) stress(rng *rand.Rand, seed uint64) {
 	case 7: // between two writes, several times
 		s.faults = nil
 		for range 1 + rng.IntN(3) {
-			at("write", 0, 15)
+			at(pick(rng, "write", "write", "disk"), 0, 15)
 		}
 		at(pick(rng, "kill controller", "partition", "full", "router"), 2, 14)
 	case 8: // the disk, or what runs, is not what it was
@@ -127,11 +130,16 @@ func (s scenario) has(kind string) bool {
 	return slices.ContainsFunc(s.faults, func(f fault) bool { return f.kind == kind })
 }
 
+// dark tells whether a host may lose its power.
+func (s scenario) dark() bool {
+	return s.has("power") || s.has("disk") || s.has("write") || s.has("damage")
+}
+
 // harmless tells whether clients must not notice anything.
 func (s scenario) harmless() bool {
 	for _, f := range s.faults {
 		switch f.kind {
-		case "power", "router", "instance", "write", "damage", "full", "hang", "slow":
+		case "power", "router", "instance", "write", "disk", "damage", "full", "hang", "slow":
 			return false
 		}
 	}
@@ -147,6 +155,9 @@ func (w *world) play() {
 	}
 	began := time.Now()
 	main.deploy(w.plan.version)
+	for _, v := range w.plan.visits {
+		w.after(v.at, func() { w.come(v) })
+	}
 	if w.plan.rival != "" {
 		time.Sleep(w.plan.rivalAt)
 		w.compete()
@@ -154,7 +165,11 @@ func (w *world) play() {
 	for _, c := range w.controllers() {
 		c.wait()
 	}
-	time.Sleep(max(lease+5*time.Second, 23*time.Second-time.Since(began))) // no fault comes later, and every lease has run out
+	last := 23 * time.Second
+	for _, v := range w.plan.visits {
+		last = max(last, v.at+time.Second)
+	}
+	time.Sleep(max(lease+5*time.Second, last-time.Since(began))) // no fault comes later, and every lease has run out
 	for _, c := range w.controllers() {
 		c.wait()
 	}
@@ -208,6 +223,8 @@ func (w *world) strike(main *controller, f fault) {
 		h.mu.Lock()
 		h.writes, h.late, h.power = f.n, f.long%2 == 0, f.long%3 == 0
 		h.mu.Unlock()
+	case "disk":
+		h.disk.cutAt(1 + rand.New(rand.NewPCG(w.seed, uint64(f.n))).IntN(80))
 	case "damage":
 		h.damage(rand.New(rand.NewPCG(w.seed, uint64(f.n))), f.long)
 	case "full":
@@ -231,6 +248,11 @@ func (w *world) settle() {
 		h.mu.Lock()
 		h.writes = 0
 		h.mu.Unlock()
+		h.disk.cutAt(0)
+	}
+	if len(w.plan.visits) > 0 {
+		time.Sleep(time.Minute) // every host is up again
+		w.tidy()
 	}
 	time.Sleep(lease + 2*time.Minute)
 	w.judgeRest("after the run")

@@ -84,7 +84,7 @@ func (w *world) tell(t *testing.T) {
 		t.Logf("%+v\n%s", w.plan, w.told())
 	}
 	if *hashes {
-		t.Logf("story %d %x", w.seed, w.sum.Sum(nil))
+		t.Logf("story %d %016x", w.seed, w.sum)
 	}
 }
 

@@ -2,9 +2,8 @@ package simulate
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
-	"hash"
+	"hash/fnv"
 	"io"
 	"log/slog"
 	"strings"
@@ -33,10 +32,11 @@ type world struct {
 	hosts []*machine
 	began time.Time
 	logTo io.Writer
+	trace io.Writer // all that counts into the sum; nil: nobody reads it
 
 	mu      sync.Mutex
 	story   []string
-	sum     hash.Hash // of the story, and of every message
+	sum     uint64 // of all events and messages, in whichever order those of one instant are
 	broken  error
 	all     []*controller
 	main    *controller
@@ -48,7 +48,7 @@ type world struct {
 }
 
 func newWorld(seed uint64, shop *workshop, plan scenario) (*world, error) {
-	w := &world{seed: seed, dir: shop.world(), shop: shop, plan: plan, began: time.Now(), sum: sha256.New()}
+	w := &world{seed: seed, dir: shop.world(), shop: shop, plan: plan, began: time.Now()}
 	for i := range w.plan.hosts {
 		h, err := newMachine(w, fmt.Sprintf("web%d", i+1))
 		if err != nil {
@@ -82,14 +82,24 @@ func (w *world) event(format string, args ...any) {
 	line := fmt.Sprintf("%9.4f ", time.Since(w.began).Seconds()) + fmt.Sprintf(format, args...)
 	line = strings.ReplaceAll(line, w.dir, "disk") // another one in each process
 	w.story = append(w.story, line)
-	io.WriteString(w.sum, line)
+	w.counts(line)
 }
 
 // carried counts a message into the sum of the story.
 func (w *world) carried(from, to string, at time.Time, b []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	fmt.Fprintf(w.sum, "%d %s %s %d;", at.Sub(w.began), from, to, len(b))
+	w.counts(fmt.Sprintf("%d %s %s %d", at.Sub(w.began), from, to, len(b)))
+}
+
+// counts adds to the sum of the world.
+func (w *world) counts(line string) {
+	h := fnv.New64a()
+	io.WriteString(h, line)
+	w.sum += h.Sum64()
+	if w.trace != nil {
+		fmt.Fprintln(w.trace, time.Since(w.began), line)
+	}
 }
 
 func (w *world) told() string {
@@ -163,6 +173,10 @@ func (w *world) target() config.Target {
 // live is the whole life of the world; it runs inside a bubble.
 func (w *world) live() {
 	defer w.end()
+	if w.plan.dark() {
+		watchDisks(w.changes)
+		defer watchDisks(nil)
+	}
 	time.Sleep(time.Hour) // since the state was written that this world may begin with
 	for _, h := range w.hosts {
 		h.start()

@@ -33,14 +33,15 @@ type summary struct {
 
 // options are the flags.
 type options struct {
-	seed                            uint64
+	seed, from                      uint64
 	seeds, replays, mutants, covers int
 }
 
 func main() {
 	var o options
 	flag.Uint64Var(&o.seed, "seed", 0, "replay this seed only, and tell its story")
-	flag.IntVar(&o.seeds, "seeds", 5000, "how many seeds")
+	flag.Uint64Var(&o.from, "from", 1, "the first of the seeds")
+	flag.IntVar(&o.seeds, "seeds", 5000, "how many seeds; GOMAXPROCS says by how many processes")
 	flag.IntVar(&o.replays, "replays", 100, "how many of them are played twice, in two processes")
 	flag.IntVar(&o.mutants, "mutants", 1, "seeds that may be needed to catch a planted bug, after those that are known to; 0: plant none")
 	flag.IntVar(&o.covers, "cover", 0, "seeds of a run that counts what is covered; 0: do not")
@@ -73,7 +74,7 @@ func run(ctx context.Context, o options) (sum summary, err error) {
 		return sum, err
 	}
 	began := time.Now()
-	sum, err = s.shards(o.seeds)
+	sum, err = s.shards(o.from, o.seeds)
 	took := time.Since(began)
 	fmt.Printf("seeds       %d in %s, %.1f per second\nviolations  %d\n", sum.Seeds, took.Round(time.Second), float64(sum.Seeds)/took.Seconds(), sum.Violations)
 	if err != nil {
@@ -117,24 +118,24 @@ func (s *simulation) build(name string, args ...string) (string, error) {
 }
 
 // shards runs an equal part of the seeds on each processor.
-func (s *simulation) shards(seeds int) (sum summary, first error) {
-	n := runtime.NumCPU()
+func (s *simulation) shards(first uint64, seeds int) (sum summary, failed error) {
+	n := runtime.GOMAXPROCS(0)
 	var mu sync.Mutex
 	var work sync.WaitGroup
 	for i := range n {
 		from, to := seeds*i/n, seeds*(i+1)/n
 		work.Go(func() {
-			got, err := s.one("^TestSimulate$", "-from", strconv.Itoa(from+1), "-seeds", strconv.Itoa(to-from))
+			got, err := s.one("^TestSimulate$", "-from", strconv.FormatUint(first+uint64(from), 10), "-seeds", strconv.Itoa(to-from))
 			mu.Lock()
 			defer mu.Unlock()
 			sum.Seeds, sum.Violations = sum.Seeds+got.Seeds, sum.Violations+got.Violations
-			if first == nil {
-				first = err
+			if failed == nil {
+				failed = err
 			}
 		})
 	}
 	work.Wait()
-	return sum, first
+	return sum, failed
 }
 
 // one runs a test of the program, shows what it says and reads what it left.

@@ -8,7 +8,7 @@ import (
 )
 
 // story is the sum of all that happened in a world, to the message.
-var story = regexp.MustCompile(`story (\d+) ([0-9a-f]{64})`)
+var story = regexp.MustCompile(`story (\d+) ([0-9a-f]{16})`)
 
 // alike is the share of seeds that must have the same story again, in percent:
 // about one of a hundred has not, and chance must not fail a build.
