@@ -159,6 +159,13 @@ func (w *world) heal() {
 	c := w.controller("healer")
 	c.deploy(third)
 	c.wait()
+	if c.res.State == rollout.RolledBack && (w.plan.dark() || w.plan.has("router")) {
+		// A router that started with nothing to serve lets nobody through: a person who knows that asks for no evidence.
+		c = w.controller("person")
+		c.p.Target.Analysis.OnInsufficientData = "promoteWithoutEvidence"
+		c.deploy(third)
+		c.wait()
+	}
 	stop()
 	clients.Wait()
 	if c.res.State != rollout.Promoted {

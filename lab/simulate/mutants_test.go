@@ -21,12 +21,12 @@ func mutants() []mutant {
 func hostMutants() []mutant {
 	return []mutant{
 		{"the router forgets that leases end", "P2", []edit{{"host/router/service.go",
-			"return t.route.Lease > 0 && t.remaining(now) <= 0", "return !$bug && t.route.Lease > 0 && t.remaining(now) <= 0"}}, []uint64{30}},
+			"return t.route.Lease > 0 && t.remaining(now) <= 0", "return !$bug && t.route.Lease > 0 && t.remaining(now) <= 0"}}, []uint64{146}},
 		{"the guard never takes a lost run back", "P2", []edit{{"host/service.go",
-			"default:\n\t\tif s.ses != nil {", "default:\n\t\tif s.ses != nil && !$bug {"}}, []uint64{2}},
+			"default:\n\t\tif s.ses != nil {", "default:\n\t\tif s.ses != nil && !$bug {"}}, []uint64{5}},
 		{"a lease's end is ignored after a restart", "P2", []edit{{"host/mend.go",
 			"s.deadline = s.g.now().Add(min(max(left, 0), s.ses.TTL))",
-			"s.deadline = s.g.now().Add(min(max(left, 0), s.ses.TTL))\n\t\tif $bug {\n\t\t\ts.deadline = s.g.now().Add(24 * time.Hour)\n\t\t}"}}, []uint64{2}},
+			"s.deadline = s.g.now().Add(min(max(left, 0), s.ses.TTL))\n\t\tif $bug {\n\t\t\ts.deadline = s.g.now().Add(24 * time.Hour)\n\t\t}"}}, []uint64{146}},
 		{"a lease outlives a boot", "P2", []edit{{"host/mend.go",
 			"if moved || fresh && !s.ses.Manual {", "if moved || fresh && !s.ses.Manual && !$bug {"}}, []uint64{52}},
 		{"a renewal is accepted after expiry", "P2", []edit{{"host/session.go",
@@ -44,7 +44,7 @@ func hostMutants() []mutant {
 		{"the router switches and writes nothing", "one stable", []edit{{"host/router/change.go",
 			"return r.store.save(r.lasting(route.Service, &route))", "if $bug {\n\t\treturn nil\n\t}\n\treturn r.store.save(r.lasting(route.Service, &route))"}}, []uint64{14}},
 		{"an expired lease leaves nobody", "no all-zero routing", []edit{{"host/router/choose.go",
-			"if t.canary == nil || t.route.Lease == 0 || t.expired(now) {", "if $bug && t.canary != nil && t.expired(now) {\n\t\treturn choice{}\n\t}\n\tif t.canary == nil || t.route.Lease == 0 || t.expired(now) {"}}, []uint64{191, 166}},
+			"if t.canary == nil || t.route.Lease == 0 || t.expired(now) {", "if $bug && t.canary != nil && t.expired(now) {\n\t\treturn choice{}\n\t}\n\tif t.canary == nil || t.route.Lease == 0 || t.expired(now) {"}}, []uint64{206}},
 		{"undo leaves the weight and the slot", "P3", []edit{
 			{"host/undo.go", "routed := s.backToStable(ctx)", "var routed error\n\tif !$bug {\n\t\trouted = s.backToStable(ctx)\n\t}"},
 			{"host/undo.go", "stop = run.Slot != s.st.Stable", "stop = !$bug && run.Slot != s.st.Stable"}}, []uint64{2}},
@@ -53,7 +53,7 @@ func hostMutants() []mutant {
 		{"nothing is drained", "P1", []edit{{"host/traffic.go",
 			"view, err := s.g.opts.Router.Drain(ctx, s.name, slot)", "if $bug {\n\t\treturn\n\t}\n\tview, err := s.g.opts.Router.Drain(ctx, s.name, slot)"}}, []uint64{95, 49}},
 		{"state files are not flushed", "one stable", []edit{{"host/document.go",
-			"return errors.Join(err, f.Sync(), f.Close())", "if $bug {\n\t\t\treturn errors.Join(err, f.Close())\n\t\t}\n\t\treturn errors.Join(err, f.Sync(), f.Close())"}}, nil},
+			"return errors.Join(err, f.Sync(), f.Close())", "if $bug {\n\t\t\treturn errors.Join(err, f.Close())\n\t\t}\n\t\treturn errors.Join(err, f.Sync(), f.Close())"}}, []uint64{17}},
 		{"releases are not verified after a boot", "P4", []edit{{"host/mend.go",
 			"err := s.g.store.Verify(ctx, s.name, rec.Release); err != nil {\n\t\t\treturn s.distrust", "err := s.g.store.Verify(ctx, s.name, rec.Release); err != nil && !$bug {\n\t\t\treturn s.distrust"}}, []uint64{8}},
 	}
@@ -69,10 +69,10 @@ func controllerMutants() []mutant {
 			"got, err = c.Undo(ctx,", "if $bug {\n\t\t\treturn nil\n\t\t}\n\t\tgot, err = c.Undo(ctx,"}}, []uint64{2}},
 		{"a rollback needs a bundle", "P9", []edit{{"pipeline/rollback.go",
 			"Revision: release.Revision{Service: t.Service.Name, Release: r}, Kept: revision,",
-			"Revision: release.Revision{Service: t.Service.Name, Release: r}, Kept: map[bool]release.Digest{false: revision}[$bug],"}}, []uint64{5, 14}},
+			"Revision: release.Revision{Service: t.Service.Name, Release: r}, Kept: map[bool]release.Digest{false: revision}[$bug],"}}, []uint64{14}},
 		{"an interruption ends without a name", "named state", []edit{{"pipeline/drive.go",
 			"return rollout.Command{Verb: rollout.Finish, State: rollout.Aborted,", "if $bug {\n\t\treturn rollout.Command{Verb: rollout.Finish}\n\t}\n\treturn rollout.Command{Verb: rollout.Finish, State: rollout.Aborted,"}}, []uint64{25}},
 		{"too few requests are enough", "P6", []edit{{"rollout/analysis/signal.go",
-			"if n < g.MinRequests {\n\t\treturn Inconclusive, text + g.few(\"canary\", n)", "if n < g.MinRequests {\n\t\tif $bug {\n\t\t\treturn Successful, text\n\t\t}\n\t\treturn Inconclusive, text + g.few(\"canary\", n)"}}, []uint64{2}},
+			"if n < g.MinRequests {\n\t\treturn Inconclusive, text + g.few(\"canary\", n)", "if n < g.MinRequests {\n\t\tif $bug {\n\t\t\treturn Successful, text\n\t\t}\n\t\treturn Inconclusive, text + g.few(\"canary\", n)"}}, []uint64{10}},
 	}
 }

@@ -68,6 +68,9 @@ func newScenario(seed uint64) scenario {
 	if rng.IntN(3) == 0 {
 		s.rival = pick(rng, "deploy", "deploy", "rollback", "abort", "pause", "promote")
 		s.rivalAt = time.Duration(rng.Int64N(int64(35 * time.Second)))
+		if s.rival == "promote" && s.version == crashes {
+			s.version = errs // a person would promote it before it crashes, and may
+		}
 	}
 	s.stress(rng, seed)
 	return s

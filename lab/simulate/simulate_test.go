@@ -78,6 +78,9 @@ func chosen(t *testing.T) (out []uint64) {
 	return out
 }
 
+// telling reports whether anybody wants to know what happens in a world.
+func telling() bool { return *seed != 0 || *hashes }
+
 // tell prints what the flags ask for.
 func (w *world) tell(t *testing.T) {
 	if *seed != 0 {

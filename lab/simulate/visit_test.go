@@ -21,7 +21,7 @@ type visit struct {
 // visits draws a handful. Whoever pauses comes back: nothing else would end that.
 func visits(rng *rand.Rand, hosts int) (out []visit) {
 	for n := range 3 + rng.IntN(5) {
-		v := visit{at: seconds(rng, 0, 60), host: rng.IntN(hosts)}
+		v := visit{at: seconds(rng, 0, 40), host: rng.IntN(hosts)}
 		v.verb = pick(rng, "pause", "resume", "promote", "promote-full", "abort", "retry", "retry", "sync", "sync", "rollback",
 			"deploy", "prune", "watch", "lock", "check", "history", "freeze", "console")
 		if v.verb == "console" && hosts > 1 {
@@ -52,7 +52,11 @@ func (w *world) come(v visit) {
 			return c.p.Retry(ctx, "", pipeline.DeployRequest{Bundle: w.shop.bundles[w.plan.version]})
 		})
 	case "watch":
-		c.run("watch", c.p.Watch)
+		c.run("watch", func(ctx context.Context) (pipeline.Result, error) {
+			ctx, stop := context.WithTimeout(ctx, time.Minute) // a clock that was put back keeps the slot warm for longer
+			defer stop()
+			return c.p.Watch(ctx)
+		})
 	default:
 		c.run(v.verb, func(ctx context.Context) (pipeline.Result, error) {
 			return pipeline.Result{State: rollout.Promoted}, c.small(ctx, v)

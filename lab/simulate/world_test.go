@@ -77,6 +77,9 @@ func (w *world) err() error {
 }
 
 func (w *world) event(format string, args ...any) {
+	if !telling() {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	line := fmt.Sprintf("%9.4f ", time.Since(w.began).Seconds()) + fmt.Sprintf(format, args...)
@@ -87,6 +90,9 @@ func (w *world) event(format string, args ...any) {
 
 // carried counts a message into the sum of the story.
 func (w *world) carried(from, to string, at time.Time, b []byte) {
+	if !telling() {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.counts(fmt.Sprintf("%d %s %s %d", at.Sub(w.began), from, to, len(b)))
