@@ -107,10 +107,11 @@ func (s *sender) land(butOne bool) (refused []frame, err error) {
 func (s *sender) landed(err error) (refused []frame, _ error) {
 	first, behind := s.flights[0], s.flights[1:]
 	if err == nil {
-		s.flights = behind
 		for _, f := range first.frames {
 			f.done()
 		}
+		*first = flight{} // the list may keep it, and must not keep what was sent
+		s.flights = append(s.flights[:0], behind...)
 		return nil, nil
 	}
 	if s.limit() >= first.limit {

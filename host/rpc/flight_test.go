@@ -96,3 +96,17 @@ func TestFailedWriteIsSeenAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// What has landed keeps nobody's bytes.
+func TestLandedFlightsAreForgotten(t *testing.T) {
+	s := newSender(newForward(nil, 1<<40, 0), nil)
+	f := &flight{frames: []frame{{payload: make([]byte, 8)}}, write: func() error { return nil }, over: make(chan error, 1)}
+	s.flights = []*flight{f}
+	f.over <- nil
+	if _, err := s.land(false); err != nil || len(s.flights) > 0 {
+		t.Fatalf("%d flights, %v", len(s.flights), err)
+	}
+	if f.frames != nil || f.write != nil {
+		t.Errorf("kept %+v", f)
+	}
+}
