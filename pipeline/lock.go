@@ -39,6 +39,8 @@ func (p *Pipeline) lockAll(ctx context.Context, verb, message string) error {
 
 func (h *host) freeze(ctx context.Context, run, verb, message string) error {
 	return h.call(ctx, 0, func(c *rpc.Client) error {
+		ctx, stop := whileAnswering(ctx, c, h.p.patience())
+		defer stop()
 		s, err := c.Acquire(ctx, rpc.Acquire{
 			Service: h.p.Target.Service.Name, Environment: h.p.Target.Environment, Run: run, Verb: verb,
 			Owner: h.p.Owner, Address: h.p.Address, Message: message, Manual: true,

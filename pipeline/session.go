@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -43,6 +44,8 @@ func (p *Pipeline) acquire(ctx context.Context, f fleet, run, verb string) error
 
 func (h *host) acquire(ctx context.Context, run, verb string) error {
 	return h.call(ctx, h.p.Target.Rollback.Lease, func(c *rpc.Client) error {
+		ctx, stop := whileAnswering(ctx, c, h.p.patience())
+		defer stop()
 		s, err := c.Acquire(ctx, rpc.Acquire{
 			Service: h.p.Target.Service.Name, Environment: h.p.Target.Environment,
 			Run: run, Verb: verb, Owner: h.p.Owner, Address: h.p.Address,
@@ -53,6 +56,34 @@ func (h *host) acquire(ctx context.Context, run, verb string) error {
 		}
 		return err
 	})
+}
+
+// patience is how long a host may owe the answer to a plain question.
+func (p *Pipeline) patience() time.Duration { return max(p.Target.Rollback.Lease/3, 5*time.Second) }
+
+// whileAnswering ends ctx when the host does not answer plain questions any
+// more. One that goes back to stable gives no session before that is done,
+// however long it takes; a wire that has fallen silent gives none at all.
+func whileAnswering(ctx context.Context, c *rpc.Client, patience time.Duration) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(patience):
+			}
+			asked, stop := context.WithTimeoutCause(ctx, patience, fmt.Errorf("no answer within %s", patience))
+			_, err := c.List(asked)
+			stop()
+			var refused *rpc.Error
+			if err != nil && !errors.As(err, &refused) {
+				cancel(err)
+				return
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil) }
 }
 
 // release frees the sessions and records how the run ended. It has a deadline

@@ -1,0 +1,97 @@
+package pipeline
+
+import (
+	"context"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-shipper/shipper/config"
+	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/transport"
+)
+
+// A wire that falls silent when the lock is asked for is given up, and the
+// lock asked for over another one. A host that is busy is waited for.
+func TestLockOverASilentWire(t *testing.T) {
+	const lease = 30 * time.Second
+	for _, c := range []struct {
+		name   string
+		busy   time.Duration // until the host gives the session
+		silent int           // so many connections carry no answer
+		dials  int
+		within time.Duration
+		fails  bool
+	}{
+		{name: "busy", busy: 5 * time.Minute, dials: 1, within: 5 * time.Minute},
+		{name: "silent once", silent: 1, dials: 2, within: lease},
+		{name: "silent", silent: 10, dials: 2, within: 2 * lease, fails: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &wires{t: t, busy: c.busy, silent: c.silent}
+				p := &Pipeline{
+					Target: config.Target{Service: config.Service{Name: "orders"}, Rollback: config.Rollback{Lease: lease}},
+					Now:    time.Now, Dial: w.dial,
+					Bridge: func(context.Context, transport.Conn, config.Host, bool) (string, error) { return "serve", nil },
+				}
+				h := newHost(p, config.Host{Name: "web1"})
+				began := time.Now()
+				err := h.acquire(t.Context(), "r1", "deploy")
+				if (err != nil) != c.fails || w.dials != c.dials || time.Since(began) > c.within {
+					t.Errorf("%v after %s and %d connections", err, time.Since(began), w.dials)
+				}
+				h.drop()
+			})
+		})
+	}
+}
+
+// wires are connections to a guard, the first of which fall silent.
+type wires struct {
+	t      *testing.T
+	busy   time.Duration
+	silent int
+	dials  int
+}
+
+func (w *wires) dial(context.Context, config.Host) (transport.Conn, error) {
+	w.dials++
+	return w, nil
+}
+
+func (w *wires) Run(context.Context, string, io.Reader) (transport.Result, error) {
+	return transport.Result{}, nil
+}
+
+func (w *wires) Close() error { return nil }
+
+func (w *wires) Pipe(context.Context, string) (transport.Pipe, error) {
+	near, far := net.Pipe()
+	silent := w.dials <= w.silent
+	h := &rpc.Handlers{Hello: func(context.Context, rpc.Hello) (rpc.HelloReply, error) {
+		return rpc.HelloReply{Protocol: rpc.Protocol}, nil
+	}}
+	wait := func(ctx context.Context, d time.Duration) {
+		if silent {
+			d = time.Hour
+		}
+		select {
+		case <-time.After(d):
+		case <-ctx.Done():
+		}
+	}
+	rpc.Handle(h, rpc.MethodList, func(ctx context.Context, _ struct{}) ([]string, error) {
+		wait(ctx, 0)
+		return nil, context.Cause(ctx)
+	})
+	rpc.Handle(h, rpc.MethodAcquire, func(ctx context.Context, p rpc.Acquire) (rpc.Session, error) {
+		wait(ctx, w.busy)
+		return rpc.Session{Run: p.Run, Fence: 1}, context.Cause(ctx)
+	})
+	ctx := w.t.Context()
+	go rpc.Serve(ctx, far, h)
+	return pipe{near}, nil
+}
