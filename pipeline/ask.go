@@ -41,7 +41,7 @@ func (p *Pipeline) Ask(ctx context.Context, kind string) (Result, error) {
 // nothingAlive answers a request when no controller is there to hear it.
 func (p *Pipeline) nothingAlive(ctx context.Context, hosts []HostStatus, kind string) (Result, error) {
 	st := fleetStatus(hosts)
-	if err := firstError(hosts); err != nil && !(kind == "abort" && p.lenient()) {
+	if err := firstError(hosts); err != nil && !(p.lenient() && (kind == "abort" || st.State == rollout.Paused)) {
 		return Result{State: st.State}, reachProblem(err)
 	}
 	switch {

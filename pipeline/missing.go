@@ -11,6 +11,7 @@ import (
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/journal"
 	"github.com/go-shipper/shipper/problem"
+	"github.com/go-shipper/shipper/rollout"
 	"github.com/go-shipper/shipper/transport"
 )
 
@@ -113,6 +114,42 @@ func (m *missing) spare(there int) int { return max(0, there-m.need) }
 // without are those who are there.
 func (m *missing) without(f fleet) fleet {
 	return f.where(func(h *host) bool { return !m.has(h.Name) })
+}
+
+// sort gives the answers of those who answered; the others are missing, if
+// they may be.
+func (m *missing) sort(ctx context.Context, hosts []HostStatus) ([]HostStatus, error) {
+	var there []HostStatus
+	var refused error
+	for _, h := range hosts {
+		switch {
+		case h.Err == nil:
+			there = append(there, h)
+		case silent(h.Err) && ctx.Err() == nil:
+			m.add(h.Host, h.Err)
+		case refused == nil:
+			refused = &hostError{Host: h.Host, Err: h.Err}
+		}
+	}
+	if refused != nil {
+		return there, refused
+	}
+	return there, m.err(len(there))
+}
+
+// mayLeave refuses to take on a parked run without the missing hosts where
+// its steps would not be the ones it was in: they are counted by batch.
+func (m *missing) mayLeave(plan rollout.Plan, there fleet) error {
+	for _, batch := range plan.Batches {
+		with := func(name string) bool { return there.byName(name) != nil && !plan.First[name] }
+		oneByOne := plan.Strategy == rollout.Rolling || plan.Strategy == rollout.Recreate
+		i := slices.IndexFunc(batch, m.has)
+		if i >= 0 && (oneByOne || !slices.ContainsFunc(batch, with)) {
+			return problem.New(problem.Unreachable, "make it reachable, or end the run with `shipper abort`",
+				"resume: %s does not answer, and the run stands at a step that has to be taken with it (%s)", batch[i], m.reason(batch[i]))
+		}
+	}
+	return nil
 }
 
 // tell writes down whom the run goes on without.

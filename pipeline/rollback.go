@@ -53,22 +53,7 @@ func (p *Pipeline) Rollback(ctx context.Context, req RollbackRequest) (Result, e
 // answering looks at all hosts and gives the answers of those who do; the
 // others are missing, if they may be.
 func (p *Pipeline) answering(ctx context.Context, f fleet, m *missing) ([]HostStatus, error) {
-	var there []HostStatus
-	var refused error
-	for _, h := range p.look(ctx, f) {
-		switch {
-		case h.Err == nil:
-			there = append(there, h)
-		case silent(h.Err) && ctx.Err() == nil:
-			m.add(h.Host, h.Err)
-		case refused == nil:
-			refused = &hostError{Host: h.Host, Err: h.Err}
-		}
-	}
-	if refused != nil {
-		return there, refused
-	}
-	return there, m.err(len(there))
+	return m.sort(ctx, p.look(ctx, f))
 }
 
 // goBack ends the run that is left over and flips the hosts that have to move.
@@ -214,12 +199,16 @@ func kindOfExit(exit int) problem.Kind {
 func (p *Pipeline) Resume(ctx context.Context, kind string) (Result, error) {
 	f := p.fleet()
 	defer f.close()
-	hosts := p.look(ctx, f)
-	if err := firstError(hosts); err != nil {
+	hosts, m := p.look(ctx, f), p.missing()
+	now := fleetStatus(hosts)
+	if now.State != rollout.Paused { // a commit round is finished on all hosts, or not at all
+		m.need = len(f)
+	}
+	there, err := m.sort(ctx, hosts)
+	if err != nil {
 		return Result{State: rollout.Failed}, stopped(ctx, reachProblem(err))
 	}
-	now := fleetStatus(hosts)
-	left, err := p.leftOver(ctx, f, hosts, now)
+	left, err := p.leftOver(ctx, f, there, now, m)
 	if err != nil {
 		return Result{State: rollout.Failed, Release: now.Stable}, err
 	}
@@ -229,13 +218,14 @@ func (p *Pipeline) Resume(ctx context.Context, kind string) (Result, error) {
 	}
 	s := newStory(left.run, p.Now, p.Emit)
 	s.seq = left.seq
-	res := Result{State: rollout.Failed, Run: left.run, Release: left.release}
+	m.tell(s)
+	res := Result{State: rollout.Failed, Run: left.run, Release: left.release, Behind: m.names()}
 	return p.underRun(ctx, left.hosts, s, kind, res, func(l *lease) (Result, error) {
 		engine, err := rollout.New(left.plan)
 		if err != nil {
 			return res, problem.Wrap(problem.Failed, err, "plan the rest of the run", "`shipper abort` ends it")
 		}
-		dr := newDriver(p, left.hosts, l, task{start: left.start, questions: questions, irreversible: left.irreversible, change: p.Change, hooks: kind, release: left.release}, s, engine)
+		dr := newDriver(p, left.hosts, l, task{start: left.start, questions: questions, missing: m.names(), irreversible: left.irreversible, change: p.Change, hooks: kind, release: left.release}, s, engine)
 		if left.step > 0 && kind != "resume" {
 			dr.ask = kind
 		}
@@ -256,7 +246,7 @@ type rest struct {
 	irreversible bool
 }
 
-func (p *Pipeline) leftOver(ctx context.Context, f fleet, hosts []HostStatus, now FleetStatus) (rest, error) {
+func (p *Pipeline) leftOver(ctx context.Context, f fleet, hosts []HostStatus, now FleetStatus, m *missing) (rest, error) {
 	r := rest{run: now.Run, hosts: f.where(func(h *host) bool { return undecided(hosts, h.Name, now.Run) })}
 	if (now.State != rollout.Paused && now.State != rollout.Split) || len(r.hosts) == 0 {
 		return r, problem.New(problem.Failed, "`shipper status` tells how the hosts stand", "resume: no run waits to be taken on")
@@ -284,7 +274,10 @@ func (p *Pipeline) leftOver(ctx context.Context, f fleet, hosts []HostStatus, no
 	}
 	p.Target.Rollback.Irreversible = p.Target.Rollback.Irreversible || r.irreversible
 	r.plan = plan(p.Target, first)
-	r.plan.Batches = only(r.plan.Batches, r.hosts.names())
+	if err := m.mayLeave(r.plan, r.hosts); err != nil {
+		return r, err
+	}
+	r.plan.Batches, r.plan.Spare = only(r.plan.Batches, r.hosts.names()), m.spare(len(hosts))
 	r.plan.From = rollout.Position{Batch: max(step.Batch, 1), Step: max(step.Step, 1)}
 	r.step = r.plan.From.Step
 	return r, nil

@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -142,4 +144,41 @@ func TestLostHostGoesBackByItsLease(t *testing.T) {
 	}
 	res, err := b.pipeline().Sync(t.Context(), DeployRequest{})
 	b.want(res, err, rollout.Promoted, 0)
+}
+
+// TestParkedRunGoesOnWithoutAHost: one that is off when the run is taken on is
+// left behind, if the configuration allows it, and catches up.
+func TestParkedRunGoesOnWithoutAHost(t *testing.T) {
+	b := newFleet(t)
+	b.target.Rollback.Lease = 20 * time.Second // none is waited for
+	b.steps(config.Step{Pause: forever()})
+	b.forget()
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	go func() {
+		b.until(journal.TypePaused)
+		interrupt(errors.New("interrupted"))
+	}()
+	res, err := b.deploy(ctx, "1.1.0", nil)
+	b.want(res, err, rollout.Paused, problem.Paused)
+	b.machines["web3"].cut()
+
+	b.target.Rollout.Unreachable = config.UnreachableFail
+	res, err = b.pipeline().Ask(t.Context(), "promote")
+	b.want(res, err, rollout.Paused, problem.Unreachable)
+	b.target.Rollout.Unreachable = config.UnreachableSkip
+	p := b.pipeline()
+	p.Target.Rollout.Strategy = rollout.Rolling
+	res, err = p.Ask(t.Context(), "promote")
+	b.want(res, err, rollout.Failed, problem.Unreachable)
+
+	res, err = b.pipeline().Ask(t.Context(), "promote")
+	b.want(res, err, rollout.Promoted, problem.Behind)
+	b.left("1.1.0", "web3", "does not answer")
+	b.machines["web3"].mend()
+	b.left("1.1.0", "web3", "runs 1.0.0")
+	res, err = b.sync("1.1.0")
+	if b.want(res, err, rollout.Promoted, 0); err != nil {
+		t.Error(err)
+	}
+	b.left("1.1.0", "", "")
 }
