@@ -46,6 +46,7 @@ func (d *driver) execute(ctx context.Context, c rollout.Command) error {
 	case rollout.Undo:
 		return d.undo(ctx, h, c)
 	case rollout.Park:
+		h.park()
 		return h.call(ctx, undoPatience, func(cl *rpc.Client) error {
 			return cl.Park(ctx, rpc.Park{Fenced: h.fenced(d.run), Why: c.Why, For: d.p.Target.Rollout.ParkFor, Freeze: c.Freeze})
 		})

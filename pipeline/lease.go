@@ -73,6 +73,8 @@ func (l *lease) keep(ctx context.Context, main *host) error {
 			return nil
 		case errors.As(err, &refused) && refused.Code == rpc.CodeFenced && main.regain(ctx, me):
 			me.Fence, heard = main.fenced(l.run).Fence, l.p.Now()
+		case errors.As(err, &refused) && refused.Code == rpc.CodeFenced && main.parks():
+			return nil // it freed the session, and its answer is on the way
 		case errors.As(err, &refused):
 			return fmt.Errorf("renew lease: %w", err)
 		case asked.Sub(heard) > l.ttl: // one that slept in the middle of a call asks once more, and hears why

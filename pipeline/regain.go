@@ -14,6 +14,7 @@ type hold struct {
 	since     time.Time
 	boot      string // the host's, when it gave the session
 	pushing   bool   // so far a boot of the host ends nothing but the session
+	parking   bool   // the session ends with that
 }
 
 // fenced is a call inside the session.
@@ -49,6 +50,19 @@ func (h *host) pushing(is bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.hold.pushing = is
+}
+
+// park books that the host frees the session when it does what it is told.
+func (h *host) park() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.hold.parking = true
+}
+
+func (h *host) parks() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.hold.parking
 }
 
 // regain takes the session again that a boot has ended. A boot ends leases,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-shipper/shipper/config"
 	"github.com/go-shipper/shipper/host/rpc"
+	"github.com/go-shipper/shipper/rollout"
 	"github.com/go-shipper/shipper/transport"
 )
 
@@ -32,12 +33,7 @@ func TestLockOverASilentWire(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := &wires{t: t, busy: c.busy, silent: c.silent}
-				p := &Pipeline{
-					Target: config.Target{Service: config.Service{Name: "orders"}, Rollback: config.Rollback{Lease: lease}},
-					Now:    time.Now, Dial: w.dial,
-					Bridge: func(context.Context, transport.Conn, config.Host, bool) (string, error) { return "serve", nil },
-				}
-				h := newHost(p, config.Host{Name: "web1"})
+				h := w.host(lease)
 				began := time.Now()
 				err := h.acquire(t.Context(), "r1", "deploy")
 				if (err != nil) != c.fails || w.dials != c.dials || time.Since(began) > c.within {
@@ -49,12 +45,41 @@ func TestLockOverASilentWire(t *testing.T) {
 	}
 }
 
+// A host frees the session when it parks. The renewal that it refuses then may
+// be answered before the park is, and does not mean that the host is lost.
+func TestRenewalOfAParkedHost(t *testing.T) {
+	for _, parks := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			h := (&wires{t: t}).host(30 * time.Second)
+			if err := h.acquire(t.Context(), "r1", "deploy"); err != nil {
+				t.Fatal(err)
+			}
+			if parks {
+				h.park()
+			}
+			l := &lease{p: h.p, run: "r1", ttl: 30 * time.Second, events: make(chan rollout.Event, 1)}
+			if err := l.keep(t.Context(), h); (err == nil) != parks {
+				t.Errorf("parks %v: %v", parks, err)
+			}
+			h.drop()
+		})
+	}
+}
+
 // wires are connections to a guard, the first of which fall silent.
 type wires struct {
 	t      *testing.T
 	busy   time.Duration
 	silent int
 	dials  int
+}
+
+func (w *wires) host(lease time.Duration) *host {
+	return newHost(&Pipeline{
+		Target: config.Target{Service: config.Service{Name: "orders"}, Rollback: config.Rollback{Lease: lease}},
+		Now:    time.Now, Dial: w.dial,
+		Bridge: func(context.Context, transport.Conn, config.Host, bool) (string, error) { return "serve", nil },
+	}, config.Host{Name: "web1"})
 }
 
 func (w *wires) dial(context.Context, config.Host) (transport.Conn, error) {
@@ -90,6 +115,9 @@ func (w *wires) Pipe(context.Context, string) (transport.Pipe, error) {
 	rpc.Handle(h, rpc.MethodAcquire, func(ctx context.Context, p rpc.Acquire) (rpc.Session, error) {
 		wait(ctx, w.busy)
 		return rpc.Session{Run: p.Run, Fence: 1}, context.Cause(ctx)
+	})
+	rpc.Handle(h, rpc.MethodRenew, func(context.Context, rpc.Fenced) (rpc.Renewed, error) {
+		return rpc.Renewed{}, rpc.Errorf(rpc.CodeFenced, "", "run r1 holds no session")
 	})
 	ctx := w.t.Context()
 	go rpc.Serve(ctx, far, h)
