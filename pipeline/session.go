@@ -59,7 +59,7 @@ func (h *host) acquire(ctx context.Context, run, verb string) error {
 }
 
 // patience is how long a host may owe the answer to a plain question.
-func (p *Pipeline) patience() time.Duration { return max(p.Target.Rollback.Lease/3, 5*time.Second) }
+func (p *Pipeline) patience() time.Duration { return max(p.Target.Rollback.Lease/3, 15*time.Second) }
 
 // whileAnswering ends ctx when the host does not answer plain questions any
 // more. One that goes back to stable gives no session before that is done,

@@ -17,7 +17,7 @@ import (
 // A wire that falls silent when the lock is asked for is given up, and the
 // lock asked for over another one. A host that is busy is waited for.
 func TestLockOverASilentWire(t *testing.T) {
-	const lease = 30 * time.Second
+	const lease = time.Minute
 	for _, c := range []struct {
 		name   string
 		busy   time.Duration // until the host gives the session
