@@ -14,6 +14,9 @@ const (
 	// maxStreams is how many lanes all hosts together have at work: each keeps
 	// two megabytes busy, and a dozen fill any wire.
 	maxStreams = 6
+	// fleetStreams are fewer, because several parcels travel beside each other
+	// anyway.
+	fleetStreams = 4
 )
 
 // bulk lets a few large parcels travel at a time.
@@ -31,7 +34,11 @@ type bulk struct {
 func (b *bulk) widen(n int) (got int, give func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	got = max(0, min(n, maxStreams-b.lanes))
+	most := maxStreams
+	if b.users > 1 {
+		most = fleetStreams
+	}
+	got = max(0, min(n, most-b.lanes))
 	b.lanes += got
 	return got, sync.OnceFunc(func() {
 		b.mu.Lock()
