@@ -158,8 +158,9 @@ func (s *service) notWarm(ctx context.Context, idle release.Slot) error {
 	})
 }
 
-// strayMargin is how long a service manager may be late with a recovery.
-const strayMargin = 5 * time.Second
+// strayMargin is how long a service manager may be late with a recovery: one
+// that hangs does it when it is well again.
+const strayMargin = time.Minute
 
 // idleRuns reports whether the slot beside stable has a reason to run.
 func (s *service) idleRuns() bool { return !s.st.Warm.IsZero() || s.inUse() }

@@ -57,6 +57,9 @@ func DecideRollback(hosts []HostView, to string) Decision {
 	case Paused, Lost:
 		return endRun(hosts, fleet)
 	case Split:
+		if fleet.Verb == "rollback" {
+			return finishBack(hosts, fleet)
+		}
 		return endSplit(hosts, fleet)
 	}
 	return goBack(hosts, to)
@@ -101,14 +104,25 @@ func endSplit(hosts []HostView, fleet FleetView) Decision {
 	return d
 }
 
+// finishBack brings the hosts that a way back did not reach to where it took
+// the others: those have left behind what was bad.
+func finishBack(hosts []HostView, fleet FleetView) Decision {
+	done, _ := find(hosts, func(h HostView) bool { return h.Run.ID == fleet.Run && h.Run.Committed })
+	return all(hosts, Kept{Revision: done.Revision, Release: done.Stable})
+}
+
 // goBack takes a settled fleet to the previous revision, or to the one named.
 func goBack(hosts []HostView, to string) Decision {
-	d := Decision{Moves: map[string]HostMove{}}
 	kept, refused := target(hosts, to)
 	if refused != nil {
 		return *refused
 	}
-	d.Target = kept.Release
+	return all(hosts, kept)
+}
+
+// all takes every host that has a release to one and the same.
+func all(hosts []HostView, kept Kept) Decision {
+	d := Decision{Moves: map[string]HostMove{}, Target: kept.Release}
 	moved := false
 	for _, h := range hosts {
 		if h.Stable.IsZero() { // it was added since, and never had a release

@@ -94,6 +94,8 @@ func TestDecideRollback(t *testing.T) {
 		{name: "lost", hosts: []HostView{on("a", "0.9.0", "1.0.0").ran("2.0.0", Lost), on("b", "1.0.0").ran("2.0.0", Running)}, moves: "a:end/1.0.0 b:end/1.0.0", target: "1.0.0", why: "lost"},
 		{name: "lost before it reached all", hosts: []HostView{on("a", "1.0.0").ran("2.0.0", Lost), on("b", "1.0.0")}, moves: "a:end/1.0.0 b:stay/1.0.0", target: "1.0.0"},
 		{name: "split", hosts: []HostView{on("a", "1.0.0", "2.0.0").warm("1.0.0"), on("b", "1.0.0").ran("2.0.0", Lost)}, target: "1.0.0", moves: "a:flip/1.0.0 b:end/1.0.0"},
+		{name: "split on the way back", hosts: []HostView{on("a", "1.0.0", "!2.0.0", "1.0.0").back(true), on("b", "1.0.0", "2.0.0").warm("1.0.0").ran("1.0.0", Lost).by("rollback")}, target: "1.0.0", moves: "a:stay/1.0.0 b:flip/1.0.0"},
+		{name: "split on the way back, with an earlier one", hosts: []HostView{on("a", "0.9.0", "!2.0.0", "1.0.0").back(true), on("b", "0.9.0", "1.0.0", "2.0.0").ran("1.0.0", Lost).by("rollback")}, target: "1.0.0", moves: "a:stay/1.0.0 b:start/1.0.0"},
 		{name: "committed, warm", hosts: []HostView{on("a", "1.0.0", "2.0.0").warm("1.0.0"), on("b", "1.0.0", "2.0.0").warm("1.0.0")}, moves: "a:flip/1.0.0 b:flip/1.0.0", target: "1.0.0"},
 		{name: "committed, cold", hosts: []HostView{on("a", "1.0.0", "2.0.0"), on("b", "1.0.0", "2.0.0").warm("1.0.0")}, moves: "a:start/1.0.0 b:flip/1.0.0", target: "1.0.0"},
 		{name: "after a rollback", hosts: []HostView{on("a", "1.0.0", "2.0.0").ran("3.0.0", RolledBack)}, moves: "a:start/1.0.0", target: "1.0.0"},
