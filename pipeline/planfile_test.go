@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-shipper/shipper/config"
 	"github.com/go-shipper/shipper/host/rpc"
@@ -162,7 +163,8 @@ func TestCommittedState(t *testing.T) {
 	if committed(st) != before {
 		t.Error("what comes and goes is no part of it")
 	}
-	kept := []rpc.Retained{{Revision: release.Of([]byte("b"))}, {Revision: release.Of([]byte("a"))}}
+	day := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+	kept := []rpc.Retained{{Revision: release.Of([]byte("b")), Committed: day.Add(time.Hour)}, {Revision: release.Of([]byte("a")), Committed: day}}
 	st.Retained = kept
 	two := committed(st)
 	if two == before {
@@ -171,7 +173,10 @@ func TestCommittedState(t *testing.T) {
 	if st.Retained = kept[:1]; committed(st) != two {
 		t.Error("what is pruned is no part of it")
 	}
-	if st.Retained = []rpc.Retained{{Revision: kept[0].Revision, Rejected: true}, kept[1]}; committed(st) == two {
+	if st.Retained = []rpc.Retained{{Revision: release.Of([]byte("c"))}, kept[0]}; committed(st) != two {
+		t.Error("what was never committed is no way back")
+	}
+	if st.Retained = []rpc.Retained{{Revision: kept[0].Revision, Committed: kept[0].Committed, Rejected: true}, kept[1]}; committed(st) == two {
 		t.Error("a rejected revision is no way back")
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/go-shipper/shipper/journal"
 	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/release"
+	"github.com/go-shipper/shipper/rollout"
 )
 
 // planFile is what this deployment would do to hosts that answer like this.
@@ -53,21 +54,12 @@ func (d *deployment) planned(before map[string]rpc.ServiceStatus) []PlannedHost 
 // Weights, leases and what still runs are not in it, nor what else is kept:
 // the guard prunes that when the old slot has cooled, and nobody did anything.
 func committed(st rpc.ServiceStatus) release.Digest {
-	raw, err := json.Marshal([]any{st.Stable, st.Slots[st.Stable].Revision, wayBack(st), st.Ports, st.Config})
+	back, _ := rollout.Previous(view(HostStatus{Status: st}))
+	raw, err := json.Marshal([]any{st.Stable, st.Slots[st.Stable].Revision, back, st.Ports, st.Config})
 	if err != nil { // only our own plain structs come here
 		panic(err)
 	}
 	return release.Of(raw)
-}
-
-// wayBack is what a rollback would take.
-func wayBack(st rpc.ServiceStatus) rpc.Retained {
-	for _, r := range st.Retained {
-		if !r.Rejected && r.Revision != st.Slots[st.Stable].Revision {
-			return r
-		}
-	}
-	return rpc.Retained{}
 }
 
 // digested keeps values out of a file that others may read.

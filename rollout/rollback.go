@@ -89,7 +89,7 @@ func endSplit(hosts []HostView, fleet FleetView) Decision {
 		if h.Run.ID != fleet.Run || !h.Run.Committed {
 			continue
 		}
-		kept, ok := previous(h)
+		kept, ok := Previous(h)
 		if !ok {
 			return nothingEarlier(h)
 		}
@@ -149,7 +149,7 @@ func target(hosts []HostView, to string) (Kept, *Decision) {
 		return currentOf(a).Committed.Compare(currentOf(b).Committed)
 	})
 	if to == "" {
-		if kept, ok := previous(lead); ok {
+		if kept, ok := Previous(lead); ok {
 			return kept, nil
 		}
 		d := nothingEarlier(lead)
@@ -162,9 +162,9 @@ func target(hosts []HostView, to string) (Kept, *Decision) {
 	return Kept{}, &d
 }
 
-// previous is the revision that was committed last before the current one
+// Previous is where a rollback goes: the revision that was committed last before the current one
 // and is not rejected.
-func previous(h HostView) (Kept, bool) {
+func Previous(h HostView) (Kept, bool) {
 	return newest(h.Retained, func(k Kept) bool {
 		return k.Revision != h.Revision && !k.Rejected && !k.Committed.IsZero()
 	})
