@@ -110,6 +110,7 @@ func (c *checker) analysis() {
 	c.within("analysis.limits.cpu", a.Limits.CPU >= 0 && a.Limits.CPU <= 4096, "0 to 4096")
 	c.within("analysis.limits.workingSetMB", a.Limits.WorkingSetMB >= 0, "0 or more")
 	c.within("analysis.limits.handles", a.Limits.Handles >= 0, "0 or more")
+	c.startingSteps()
 	names := map[string]bool{}
 	for i, s := range a.Signals {
 		at := fmt.Sprintf("analysis.signals[%d]", i)

@@ -256,6 +256,7 @@ type Analysis struct {
 	MaxWait            time.Duration `yaml:"maxWait"` // for enough requests in a step
 	OnInsufficientData string        `yaml:"onInsufficientData" enum:"pause|extend|fail|promoteWithoutEvidence"`
 	Limits             UsageLimits   `yaml:"limits"`
+	StartingStep       int           `yaml:"startingStep"` // of rollout.steps, from 0: signals count from there on
 }
 
 // UsageLimits bound what a new release uses of a host; 0 is no limit.
@@ -285,6 +286,7 @@ type Signal struct {
 
 	InconclusiveLimit     *int `yaml:"inconclusiveLimit"`     // inconclusive measurements tolerated; nil: any number
 	ConsecutiveErrorLimit *int `yaml:"consecutiveErrorLimit"` // errors in a row tolerated; nil: any number
+	StartingStep          *int `yaml:"startingStep"`          // default: that of analysis
 }
 
 // EvidenceTest compares the canary's errors and latency with stable's at the

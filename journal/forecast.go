@@ -21,9 +21,10 @@ type ForecastStep struct {
 	Step         int            `json:"step"`
 	Hosts        int            `json:"hosts"`
 	Weight       release.Weight `json:"weight"`
-	WaitSeconds  float64        `json:"wait,omitempty"`  // at most, for a verdict
-	ProofSeconds float64        `json:"proof,omitempty"` // until a good release passes; 0: it never does
-	Thin         string         `json:"thin,omitempty"`  // why the traffic does not suffice, and what would help
+	CountsFrom   int            `json:"countsFrom,omitempty"` // evidence is judged from that step on; 0: here already
+	WaitSeconds  float64        `json:"wait,omitempty"`       // at most, for a verdict
+	ProofSeconds float64        `json:"proof,omitempty"`      // until a good release passes; 0: it never does
+	Thin         string         `json:"thin,omitempty"`       // why the traffic does not suffice, and what would help
 	Cases        []ForecastCase `json:"cases"`
 }
 

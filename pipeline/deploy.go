@@ -214,7 +214,7 @@ func (d *deployment) underLock(ctx context.Context, l *lease, res Result) (Resul
 	d.p.warnIrreversible(d.s, steps)
 	if d.req.Hotfix {
 		d.s.note(journal.TypeWarning, "", "hotfix: takes the steps of rollout.hotfixSteps")
-		steps.Steps = hotfixSteps(d.p.Target.Rollout)
+		hotfix(&steps, d.p.Target.Rollout)
 	}
 	steps.Batches, steps.Spare = only(steps.Batches, d.f.names()), d.m.spare(len(d.f))
 	if d.tried == nil {

@@ -46,11 +46,12 @@ func (d *deployment) forecast(ctx context.Context, by Expect) (*journal.Forecast
 	if err != nil || out.Note != "" {
 		return out, err
 	}
-	steps, err := d.exposures(before)
+	pl := d.steps(before)
+	steps, err := pl.Exposures()
 	if err != nil {
 		return nil, planProblem(err)
 	}
-	signal := signals(d.p.Target.Analysis)[at]
+	signal := pl.Signals[at]
 	signal.MinRequests = max(signal.MinRequests, d.p.Target.Analysis.MinRequests)
 	out.Alpha = signal.Alpha
 	for _, x := range steps {
@@ -66,17 +67,17 @@ func (d *deployment) forecast(ctx context.Context, by Expect) (*journal.Forecast
 	return out, nil
 }
 
-// exposures of the plan that a deploy would take now.
-func (d *deployment) exposures(before map[string]rpc.ServiceStatus) ([]rollout.Exposure, error) {
+// steps is the plan that a deploy would take now.
+func (d *deployment) steps(before map[string]rpc.ServiceStatus) rollout.Plan {
 	first := map[string]bool{}
 	for name, st := range before {
 		first[name] = st.Stable == ""
 	}
 	pl := plan(d.p.Target, first)
 	if d.req.Hotfix {
-		pl.Steps = hotfixSteps(d.p.Target.Rollout)
+		hotfix(&pl, d.p.Target.Rollout)
 	}
-	return pl.Exposures()
+	return pl
 }
 
 // flow is the requests a second on each host that has a stable release, and
@@ -171,13 +172,20 @@ func stableErrors(all map[string]rpc.Counters, before map[string]rpc.ServiceStat
 // expect tells about one step.
 func (d *deployment) expect(s rollout.Signal, t rollout.Traffic, x rollout.Exposure) journal.ForecastStep {
 	out := journal.ForecastStep{Batch: x.Batch, Step: x.Step, Hosts: len(x.Hosts), Weight: x.Weight}
+	detect := func(bad float64) (time.Duration, bool) { return s.Detect(t, bad) }
+	if s.StartingStep > x.Reached {
+		out.CountsFrom, detect = s.StartingStep+1, t.Dead
+	}
 	for _, bad := range badReleases {
 		c := journal.ForecastCase{Errors: bad}
-		if after, found := s.Detect(t, bad); found {
+		if after, found := detect(bad); found {
 			c.Seconds = after.Seconds()
 			c.Failed = after.Seconds() * t.Rate * bad * float64(x.Weight) / float64(release.Full)
 		}
 		out.Cases = append(out.Cases, c)
+	}
+	if out.CountsFrom > 0 {
+		return out
 	}
 	proof, shown := s.Prove(t)
 	out.ProofSeconds = proof.Seconds()

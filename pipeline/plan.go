@@ -47,6 +47,15 @@ func onFailure(t config.Target) string {
 	return cmp.Or(t.Rollback.OnFailure, rollout.OnFailureRollback)
 }
 
+// hotfix gives a plan the steps of a hotfix, with which all signals count from
+// the beginning.
+func hotfix(pl *rollout.Plan, r config.Rollout) {
+	pl.Steps = hotfixSteps(r)
+	for i := range pl.Signals {
+		pl.Signals[i].StartingStep = 0
+	}
+}
+
 // hotfixSteps are the steps of a hotfix; smoke checks and rollback stay.
 func hotfixSteps(r config.Rollout) []rollout.Step {
 	if r.HotfixSteps != nil {
@@ -96,7 +105,7 @@ func signals(a config.Analysis) []rollout.Signal {
 		r := rollout.Signal{
 			Name: s.Name, Interval: s.Interval, FailureLimit: s.FailureLimit,
 			MinRequests: s.MinRequests, DryRun: s.DryRun,
-			InconclusiveLimit: s.InconclusiveLimit, ErrorLimit: s.ConsecutiveErrorLimit,
+			InconclusiveLimit: s.InconclusiveLimit, ErrorLimit: s.ConsecutiveErrorLimit, StartingStep: a.StartsWith(s),
 		}
 		switch {
 		case s.Evidence != nil:

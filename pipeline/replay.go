@@ -3,7 +3,9 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-shipper/shipper/journal"
@@ -42,6 +44,9 @@ type replayer struct {
 	traffic time.Time // first weight above 0
 	out     []journal.Replayed
 	over    bool // failed: a run ends there
+	steps   int  // of the first batch, by the configuration
+	all     bool // a hotfix: signals count from its beginning
+	reached int  // signals with a later starting step do not count yet
 }
 
 func (p *Pipeline) replay(records []journal.Record) ([]journal.Replayed, error) {
@@ -54,7 +59,7 @@ func (p *Pipeline) replay(records []journal.Record) ([]journal.Replayed, error) 
 			own = append(own, s)
 		}
 	}
-	r := &replayer{totals: map[string]analysis.Look{}}
+	r := &replayer{totals: map[string]analysis.Look{}, steps: len(p.Target.Rollout.Steps)}
 	for _, rec := range records {
 		if rec.Type == journal.TypeLook && !slices.Contains(r.hosts, rec.Host) {
 			r.hosts = append(r.hosts, rec.Host)
@@ -71,6 +76,12 @@ func (p *Pipeline) replay(records []journal.Record) ([]journal.Replayed, error) 
 
 func (r *replayer) read(rec journal.Record) error {
 	switch rec.Type {
+	case journal.TypeRunStarted:
+		var s journal.RunStarted
+		if err := decode(rec, &s); err != nil {
+			return err
+		}
+		r.all = s.Hotfix
 	case journal.TypeStep:
 		var s journal.StepBegan
 		if err := decode(rec, &s); err != nil {
@@ -80,6 +91,7 @@ func (r *replayer) read(rec journal.Record) error {
 		if s.Batches > 1 {
 			r.step = fmt.Sprintf("batch %d/%d %s", s.Batch, s.Batches, r.step)
 		}
+		r.reach(rec.Time, s)
 	case journal.TypeWeight:
 		var w journal.WeightSet
 		if err := decode(rec, &w); err != nil {
@@ -96,6 +108,19 @@ func (r *replayer) read(rec journal.Record) error {
 	return nil
 }
 
+// reach tells the judge where the run is; a step that shifts begins when that
+// is done. Behind the steps of the first batch, and where a run took none of
+// them, everything counts.
+func (r *replayer) reach(now time.Time, s journal.StepBegan) {
+	r.reached = math.MaxInt
+	if bake := strings.HasPrefix(s.What, "bake"); !r.all && !bake && s.Batch == 1 && s.Step <= r.steps && r.steps <= s.Steps {
+		r.reached = s.Step - 1
+	}
+	if strings.HasPrefix(s.What, "pause") || s.What == "analysis" {
+		r.judge.Reach(now, r.reached)
+	}
+}
+
 // shift begins a step at another weight; all hosts of a batch tell the same.
 func (r *replayer) shift(now time.Time, w release.Weight) {
 	if w == r.weight {
@@ -105,6 +130,7 @@ func (r *replayer) shift(now time.Time, w release.Weight) {
 	if w > 0 && r.traffic.IsZero() {
 		r.traffic = now
 	}
+	r.judge.Reach(now, r.reached)
 	r.judge.Begin(now, w)
 }
 

@@ -34,17 +34,26 @@ func expected(d journal.Forecast) string {
 
 func expectedStep(s journal.ForecastStep) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "  batch %d step %d: %s of the traffic on %s\n", s.Batch, s.Step, s.Weight, plural(s.Hosts, "host"))
+	fmt.Fprintf(&b, "  batch %d step %d: %s of the traffic on %s", s.Batch, s.Step, s.Weight, plural(s.Hosts, "host"))
+	untold := "not told from stable by this traffic"
+	if s.CountsFrom > 0 {
+		fmt.Fprintf(&b, ", by the hard rules alone: evidence counts from step %d on", s.CountsFrom)
+		untold = "not judged yet"
+	}
+	b.WriteString("\n")
 	for _, c := range s.Cases {
 		name := short(c.Errors*100) + " % of it fail"
 		if c.Errors >= 1 {
 			name = "a dead release"
 		}
-		text := "not told from stable by this traffic"
+		text := untold
 		if c.Seconds > 0 {
 			text = fmt.Sprintf("found in %s, %s fail", span(seconds(c.Seconds)), about(c.Failed))
 		}
 		fmt.Fprintf(&b, "    %-16s %s\n", name, text)
+	}
+	if s.CountsFrom > 0 {
+		return b.String()
 	}
 	text := "does not pass"
 	if s.ProofSeconds > 0 {

@@ -197,6 +197,9 @@ func (e *Engine) judgeNow() {
 func (e *Engine) hint() {
 	o := e.program[e.at]
 	idle := e.verdict.Requests == 0 || e.verdict.Signal == "limits"
+	if !e.plan.judges(o.reached) {
+		return
+	}
 	if e.hinted || !o.waits() || !o.gate && !idle || e.paused() || e.verdict.Outcome == Successful || e.now.Sub(e.entered) < hintAfter {
 		return
 	}

@@ -76,7 +76,7 @@ func (e *Engine) promote(by string, full bool) {
 		e.judge.Forget(e.now, e.weight)
 	case o.waits() && e.verdict.Outcome == Successful:
 		e.proof = true
-	case o.waits() && e.judging:
+	case o.waits() && e.judging && e.plan.judges(o.reached):
 		e.blind = true
 	}
 	e.held, e.starved, e.progress = false, false, e.now

@@ -205,6 +205,9 @@ func (e *Engine) next() {
 		e.skipped, e.hinted = false, false
 		e.note(StepNote{Batch: o.batch, Batches: e.batches(), Step: o.step, Steps: o.steps, What: o.what})
 	}
+	if o.verb != Shift { // which is of the step before until it is done
+		e.judge.Reach(e.now, o.reached)
+	}
 	if o.verb == Shift && o.weight > 0 && e.traffic.IsZero() {
 		e.traffic = e.now
 	}
@@ -261,6 +264,7 @@ func (e *Engine) complete() bool {
 func (e *Engine) leave() {
 	switch o := e.program[e.at]; o.verb {
 	case Shift:
+		e.judge.Reach(e.now, o.reached)
 		e.judge.Begin(e.now, o.weight)
 		e.weight, e.judging = o.weight, o.weight > 0
 		e.verdict = analysis.Verdict{}

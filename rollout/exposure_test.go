@@ -24,6 +24,10 @@ func TestExposures(t *testing.T) {
 			Strategy: Canary, Batches: [][]string{{"a"}, {"b"}}, Signals: judge, SettleTime: time.Minute, ProgressDeadline: 10 * time.Minute,
 			Steps: []Step{{SetWeight: &half}, {Analysis: true}}, OnInsufficient: OnInsufficientExtend,
 		}, "1/1 50% 10m0s judged on 1; 2/1 50% 10m0s judged on 1; "},
+		{"a signal that starts later", Plan{
+			Strategy: Canary, Batches: [][]string{{"a"}, {"b"}}, Signals: []Signal{{Name: "evidence", Kind: "evidence", StartingStep: 2}}, SettleTime: time.Minute,
+			Steps: []Step{{SetWeight: &half}, {Pause: &pause}, {Analysis: true}},
+		}, "1/1 50% 1m0s from 1 on 1; 1/3 50% 1m0s judged from 2 on 1; 2/1 50% 1m0s judged on 1; "},
 		{"rolling", Plan{Strategy: Rolling, Batches: [][]string{{"a"}}, Signals: judge, SettleTime: time.Minute, Bake: time.Minute}, "1/1 100% 2m0s judged on 1; "},
 		{"nothing waits", Plan{Strategy: BlueGreen, Batches: [][]string{{"a"}}}, ""},
 	}
@@ -40,6 +44,9 @@ func TestExposures(t *testing.T) {
 			}
 			if x.Open {
 				got += " open"
+			}
+			if x.Reached != everything && tt.plan.Signals[0].StartingStep > 0 {
+				got += fmt.Sprintf(" from %d", x.Reached)
 			}
 			got += fmt.Sprintf(" on %d; ", len(x.Hosts))
 		}

@@ -105,6 +105,9 @@ func (o *outcome) command(c Command) {
 	if n, ok := c.Note.(VerdictNote); ok && n.Outcome == FailedSignal {
 		o.failed = true
 	}
+	if n, ok := c.Note.(MeasurementNote); ok {
+		o.measures(n)
+	}
 	if n, ok := c.Note.(StepNote); ok {
 		o.at = Position{Batch: n.Batch, Step: n.Step}
 	}
@@ -113,6 +116,16 @@ func (o *outcome) command(c Command) {
 	}
 	if c.Host != "" {
 		o.toHost(c, o.hosts[c.Host])
+	}
+}
+
+// measures: no signal is judged before the step with which it starts.
+func (o *outcome) measures(n MeasurementNote) {
+	stages := o.plan.withDefaults().stages()
+	for _, s := range o.plan.Signals {
+		if early := o.at.Batch == 1 && o.at.Step-1 < min(s.StartingStep, len(stages[0].steps)); early && s.Name == n.Signal {
+			o.breaks("%s is judged in step %d, it starts with step %d", s.Name, o.at.Step, s.StartingStep+1)
+		}
 	}
 }
 

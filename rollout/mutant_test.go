@@ -137,6 +137,12 @@ func mutants() map[string]func(*Engine) mutant {
 			}
 			return []Command{c}
 		}),
+		"judges before the starting step": func(e *Engine) mutant {
+			for i := range e.program {
+				e.program[i].reached = everything
+			}
+			return mutant{Engine: e}
+		},
 		"forgets to park": forgets(Park),
 		"forgets to undo": forgets(Undo),
 	}

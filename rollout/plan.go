@@ -22,10 +22,10 @@ func (p Plan) validate() error {
 	case p.Strategy == BlueGreen:
 		return p.checkPreview()
 	}
-	if err := p.checkSteps("step", p.Steps); err != nil {
+	if err := p.checkSteps("step", p.Steps, 0); err != nil {
 		return err
 	}
-	return p.checkSteps("later step", p.LaterSteps)
+	return p.checkSteps("later step", p.LaterSteps, everything)
 }
 
 func (p Plan) checkWords() error {
@@ -96,14 +96,18 @@ func (p Plan) checkSignals() error {
 		if err := s.Validate(); err != nil {
 			return err
 		}
+		if n := len(p.Steps); n > 0 && s.StartingStep >= n && p.Strategy == Canary {
+			return fmt.Errorf("signal %q: it starts with step %d, counted from 0, and there are %d", s.Name, s.StartingStep, n)
+		}
 	}
 	return nil
 }
 
-func (p Plan) checkSteps(what string, steps []Step) error {
+// checkSteps looks at steps that begin where signals up to a starting step count.
+func (p Plan) checkSteps(what string, steps []Step, reached int) error {
 	var weight release.Weight
 	for i, s := range steps {
-		if err := p.checkStep(s, weight); err != nil {
+		if err := p.checkStep(s, weight, max(i, reached)); err != nil {
 			return fmt.Errorf("%s %d: %w", what, i+1, err)
 		}
 		if s.SetWeight != nil {
@@ -116,7 +120,7 @@ func (p Plan) checkSteps(what string, steps []Step) error {
 // checkPreview: before its promotion a blue-green has no traffic to judge.
 func (p Plan) checkPreview() error {
 	for i, s := range p.Steps {
-		if err := p.checkStep(s, 0); err != nil {
+		if err := p.checkStep(s, 0, everything); err != nil {
 			return fmt.Errorf("step %d: %w", i+1, err)
 		}
 		if s.Pause == nil {
@@ -126,7 +130,7 @@ func (p Plan) checkPreview() error {
 	return nil
 }
 
-func (p Plan) checkStep(s Step, weight release.Weight) error {
+func (p Plan) checkStep(s Step, weight release.Weight, reached int) error {
 	set := 0
 	for _, is := range []bool{s.SetWeight != nil, s.Pause != nil, s.Analysis} {
 		if is {
@@ -142,8 +146,10 @@ func (p Plan) checkStep(s Step, weight release.Weight) error {
 		return errors.New("pause must not be negative")
 	case s.Analysis && weight == 0:
 		return errors.New("analysis without traffic: set a weight first")
-	case s.Analysis && !p.judges():
+	case s.Analysis && !p.judges(everything):
 		return errors.New("analysis without a signal that decides")
+	case s.Analysis && !p.judges(reached):
+		return errors.New("analysis before the starting step of every signal that decides")
 	}
 	return nil
 }
@@ -151,10 +157,10 @@ func (p Plan) checkStep(s Step, weight release.Weight) error {
 // oneByOne tells whether hosts are changed a few at a time, each at once.
 func (p Plan) oneByOne() bool { return p.Strategy == Rolling || p.Strategy == Recreate }
 
-// judges tells whether any signal decides.
-func (p Plan) judges() bool {
+// judges tells whether any signal decides once that starting step is reached.
+func (p Plan) judges(reached int) bool {
 	for _, s := range p.Signals {
-		if !s.DryRun {
+		if !s.DryRun && s.StartingStep <= reached {
 			return true
 		}
 	}
@@ -192,7 +198,7 @@ func (p Plan) defaultLater() []Step {
 			continue
 		}
 		later := []Step{{SetWeight: w}}
-		if p.judges() {
+		if p.judges(everything) {
 			later = append(later, Step{Analysis: true})
 		}
 		return later

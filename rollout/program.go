@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -9,8 +10,12 @@ import (
 	"github.com/go-shipper/shipper/release"
 )
 
-// bakeWeight leaves stable a share as control group.
-const bakeWeight release.Weight = 9500
+const (
+	// bakeWeight leaves stable a share as control group.
+	bakeWeight release.Weight = 9500
+	// everything counts behind the steps of the first batch.
+	everything = math.MaxInt
+)
 
 // op is one thing the run does or waits for; the whole run is a list of them.
 // A verb is given to all hosts and done when all have answered; without a
@@ -24,6 +29,7 @@ type op struct {
 	permit      bool // hosts are the next batch: may it begin?
 	batch       int  // from 1; 0 for what concerns the fleet
 	step, steps int  // step from 1; 0 where none has begun
+	reached     int  // what has a starting step up to this one counts
 	what        string
 }
 
@@ -124,10 +130,10 @@ func (p Plan) program() ([]op, error) {
 
 // stageOps takes one batch from its start to 100 %.
 func (p Plan) stageOps(batch int, s stage) []op {
-	ops := []op{{verb: Start, hosts: s.hosts}, {verb: Smoke, hosts: s.hosts}}
-	step, weight := 0, release.Weight(0)
+	step, weight, reached := 0, release.Weight(0), p.reached(batch, s, 0)
+	ops := []op{{verb: Start, hosts: s.hosts, reached: reached}, {verb: Smoke, hosts: s.hosts, reached: reached}}
 	add := func(o op) {
-		o.hosts, o.step = s.hosts, step
+		o.hosts, o.step, o.reached = s.hosts, step, reached
 		ops = append(ops, o)
 	}
 	shift := func(w release.Weight, what string) {
@@ -136,6 +142,7 @@ func (p Plan) stageOps(batch int, s stage) []op {
 	}
 	for i, st := range s.steps {
 		step++
+		reached = p.reached(batch, s, i)
 		switch {
 		case st.SetWeight != nil:
 			shift(*st.SetWeight, "setWeight "+st.SetWeight.String())
@@ -145,11 +152,12 @@ func (p Plan) stageOps(batch int, s stage) []op {
 			add(op{hold: true, what: "pause until promoted"})
 		default:
 			add(op{wait: *st.Pause, what: "pause " + brief(*st.Pause)})
-			if analysed := i+1 < len(s.steps) && s.steps[i+1].Analysis; weight > 0 && p.judges() && !analysed {
+			if analysed := i+1 < len(s.steps) && s.steps[i+1].Analysis; weight > 0 && p.judges(reached) && !analysed {
 				add(op{gate: true})
 			}
 		}
 	}
+	reached = everything
 	if p.oneByOne() {
 		step++
 		shift(release.Full, "setWeight "+release.Full.String())
@@ -158,7 +166,7 @@ func (p Plan) stageOps(batch int, s stage) []op {
 		step++
 		shift(bakeWeight, "bake "+brief(s.bake))
 		add(op{wait: s.bake})
-		if p.judges() {
+		if p.judges(everything) {
 			add(op{gate: true})
 		}
 	}
@@ -172,6 +180,14 @@ func (p Plan) stageOps(batch int, s stage) []op {
 	return ops
 }
 
+// reached is the starting step up to which signals count at step i of a batch.
+func (p Plan) reached(batch int, s stage, i int) int {
+	if batch > 1 || len(s.steps) == 0 || p.Strategy != Canary {
+		return everything
+	}
+	return i
+}
+
 // settle watches a host that has all its traffic already: next comes only
 // when it is good.
 func (p Plan) settle(s stage, add func(op), step *int) {
@@ -180,7 +196,7 @@ func (p Plan) settle(s stage, add func(op), step *int) {
 	}
 	*step++
 	add(op{wait: s.bake, what: "bake " + brief(s.bake)})
-	if p.judges() {
+	if p.judges(everything) {
 		add(op{gate: true})
 	}
 }

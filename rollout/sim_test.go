@@ -126,7 +126,18 @@ func randomPlan(rng *rand.Rand) Plan {
 	if rng.IntN(2) == 0 {
 		p.Signals = []Signal{{Name: "evidence", Kind: "evidence"}}
 	}
+	if n := latestStart(p); p.Strategy == Canary && n > 0 {
+		p.Signals[0].StartingStep = int(rng.Uint64()>>32) % (n + 1)
+	}
 	return p
+}
+
+// latestStart is the last step with which a signal can begin to count.
+func latestStart(p Plan) int {
+	if at := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Analysis }); at >= 0 {
+		return at
+	}
+	return len(p.Steps) - 1
 }
 
 // run drives the engine to its end, and a little further.

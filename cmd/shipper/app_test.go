@@ -365,7 +365,7 @@ func TestPlanTellsWhatToExpect(t *testing.T) {
 	hosts := &scripted{expected: &journal.Forecast{Rate: 100, Seconds: 5, Errors: 0.001, Alpha: 0.001, Steps: []journal.ForecastStep{{
 		Batch: 1, Step: 1, Hosts: 2, Weight: 500, WaitSeconds: 390, ProofSeconds: 89, Thin: "too little traffic: so it is",
 		Cases: []journal.ForecastCase{{Errors: 1, Seconds: 1.6, Failed: 8}, {Errors: 0.05, Seconds: 21.3, Failed: 5.3}, {Errors: 0.02}},
-	}}}}
+	}, {Batch: 1, Step: 2, Hosts: 2, Weight: 500, CountsFrom: 3, Cases: []journal.ForecastCase{{Errors: 1, Seconds: 4, Failed: 20}, {Errors: 0.05}}}}}}
 	bundle := filepath.Join(t.TempDir(), "orders.zip")
 	if err := os.WriteFile(bundle, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -378,6 +378,9 @@ func TestPlanTellsWhatToExpect(t *testing.T) {
     2 % of it fail   not told from stable by this traffic
     a good release   passes after 1 min 29 s, the step waits 6 min 30 s at most
     ! too little traffic: so it is
+  batch 1 step 2: 5% of the traffic on 2 hosts, by the hard rules alone: evidence counts from step 3 on
+    a dead release   found in 4.0 s, 20 requests fail
+    5 % of it fail   not judged yet
 `
 	if exit != 0 || out != want {
 		t.Errorf("exit %d %s\n%s", exit, errs, out)

@@ -56,6 +56,7 @@ type Signal struct {
 	Success, Failure              string // asked: conditions, one of them at least
 	MinRequests                   int64  // of the canary; 0: the plan's, else DefaultMinRequests
 	DryRun                        bool   // measured and noted, decides nothing
+	StartingStep                  int    // it begins to count with this step, from 0
 }
 
 // Counts are totals of one slot since the look's epoch; the judge takes

@@ -21,7 +21,7 @@ type Question struct {
 func (j *Judge) Ask(now time.Time) []Question {
 	var out []Question
 	for _, g := range j.signals {
-		if g.Kind != Asked {
+		if g.Kind != Asked || g.waits {
 			continue
 		}
 		if g.question != 0 && now.Sub(g.last) >= answerAfter {

@@ -31,10 +31,17 @@ func (s Signal) Detect(t Traffic, bad float64) (after time.Duration, found bool)
 	if best := t.growth(bad, orDefault(s.Margin, defaultMargin)); best > 0 {
 		seconds = need/best + (t.pooled()/t.perHost()+1)/2
 	}
+	return duration(min(seconds, t.dead(bad)))
+}
+
+// Dead expects how long it takes to find such a canary by the hard rules alone.
+func (t Traffic) Dead(bad float64) (after time.Duration, found bool) { return duration(t.dead(bad)) }
+
+func (t Traffic) dead(bad float64) float64 {
 	if bad >= 1 && t.Failed < shared {
-		seconds = min(seconds, deadAfter/t.canary())
+		return deadAfter / t.canary()
 	}
-	return duration(seconds)
+	return math.Inf(1)
 }
 
 // Prove expects how long a canary that fails no more than stable does takes to

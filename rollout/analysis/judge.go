@@ -19,8 +19,8 @@ const (
 
 // Judge pools the looks at the hosts of one batch and judges them by its
 // signals. Feed Observe as looks come, call Verdict as time passes, Begin with
-// every change of weight, and Next with every batch. It is not safe for
-// concurrent use.
+// every change of weight, Reach with every step and Next with every batch; who
+// never calls Reach has all signals count. It is not safe for concurrent use.
 type Judge struct {
 	signals []*gauge
 	hosts   []string
@@ -39,7 +39,8 @@ type gauge struct {
 	Signal
 	success, failure condition
 	evidence         *evidence // of that kind, else nil
-	recent           window
+	waits            bool      // its step is still to come
+	whole, recent    window
 	last             time.Time
 	latest           Measurement
 	taken            int // measurements
@@ -99,7 +100,7 @@ func (j *Judge) Forget(now time.Time, w release.Weight) {
 func (j *Judge) Begin(now time.Time, w release.Weight) {
 	j.whole, j.streak, j.failed, j.answers = window{}, streak{}, nil, nil
 	for _, g := range j.signals {
-		*g = gauge{Signal: g.Signal, success: g.success, failure: g.failure, evidence: g.evidence, last: now}
+		g.anew(now)
 		if g.evidence != nil {
 			g.evidence.begin(w)
 		}
@@ -107,6 +108,26 @@ func (j *Judge) Begin(now time.Time, w release.Weight) {
 	for _, h := range j.hosts {
 		j.seen[h] = now
 	}
+}
+
+// Reach tells which step the run is at, from 0. A signal that starts with it
+// begins anew: what was before does not count, but that the canary is warm and
+// how long stable takes are still known.
+func (j *Judge) Reach(now time.Time, step int) {
+	for _, g := range j.signals {
+		before := g.waits
+		if g.waits = g.StartingStep > step; g.waits || !before {
+			continue
+		}
+		g.anew(now)
+		if g.evidence != nil {
+			g.evidence.forget()
+		}
+	}
+}
+
+func (g *gauge) anew(now time.Time) {
+	*g = gauge{Signal: g.Signal, success: g.success, failure: g.failure, evidence: g.evidence, waits: g.waits, last: now}
 }
 
 // Observe takes a look at a host of the batch.
@@ -119,6 +140,7 @@ func (j *Judge) Observe(now time.Time, host string, l Look) {
 		if g.evidence != nil {
 			g.evidence.observe(now, host, canary, stable)
 		} else {
+			g.whole.plus(canary, stable)
 			g.recent.plus(canary, stable)
 		}
 	}
@@ -147,8 +169,8 @@ func (j *Judge) measure(now time.Time) Verdict {
 	stale := j.stale(now)
 	v.Measured, j.answers = j.answers, nil
 	for _, g := range j.signals {
-		if g.Kind != Asked && g.due(now) {
-			v.Measured = append(v.Measured, g.measure(now, &j.whole, stale))
+		if g.Kind != Asked && !g.waits && g.due(now) {
+			v.Measured = append(v.Measured, g.measure(now, stale))
 		}
 	}
 	j.sum(&v)
@@ -160,7 +182,7 @@ func (j *Judge) sum(v *Verdict) {
 	v.Outcome, v.Why = Inconclusive, "no signal decides"
 	rank := -1
 	for _, g := range j.signals {
-		if g.DryRun {
+		if g.DryRun || g.waits {
 			continue
 		}
 		outcome, why := g.stand()
@@ -197,8 +219,8 @@ func (g *gauge) due(now time.Time) bool {
 }
 
 // measure judges the whole step and, whenever it is full, the recent window.
-func (g *gauge) measure(now time.Time, whole *window, stale string) Measurement {
-	m := g.judge(now, whole)
+func (g *gauge) measure(now time.Time, stale string) Measurement {
+	m := g.judge(now, &g.whole)
 	if g.recent.canary.Requests >= recentFactor*g.MinRequests {
 		if r := g.judge(now, &g.recent); m.Outcome != Failed && r.Outcome == Failed {
 			m = r

@@ -20,8 +20,8 @@ func (s Signal) Validate() error {
 	default:
 		err = fmt.Errorf("kind %q: want %s, %s, %s or %s", s.Kind, Errors, Latency, Evidence, Asked)
 	}
-	if err == nil && (s.Interval < 0 || s.FailureLimit < 0 || s.MinRequests < 0) {
-		err = errors.New("interval, failure limit and minimum of requests must not be negative")
+	if err == nil && (s.Interval < 0 || s.FailureLimit < 0 || s.MinRequests < 0 || s.StartingStep < 0) {
+		err = errors.New("interval, failure limit, minimum of requests and starting step must not be negative")
 	}
 	if err != nil {
 		return fmt.Errorf("signal %q: %w", s.Name, err)
