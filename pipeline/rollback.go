@@ -163,8 +163,8 @@ func (p *Pipeline) underRun(ctx context.Context, f fleet, s *story, verb string,
 // asRun is underRun from the lock on.
 func (p *Pipeline) asRun(ctx context.Context, f fleet, s *story, verb string, res Result, work func(*lease) (Result, error)) (Result, error) {
 	l, letGo := p.hold(context.WithoutCancel(ctx), f, s.run)
-	stopScribe := p.scribe(context.WithoutCancel(ctx), f, s)
 	s.tell(journal.TypeRunStarted, "", p.opening(s, verb, res.Release, f))
+	stopScribe := p.scribe(context.WithoutCancel(ctx), f, s)
 	res, err := work(l)
 	p.outcomes(ctx, s, verb, res, err)
 	p.closing(s, verb, res, err)

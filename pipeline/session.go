@@ -104,16 +104,21 @@ func (p *Pipeline) endSession(f fleet, run string, end rpc.Ended) {
 	})
 }
 
-// scribe hands the story's records to every host as they come. stop hands
-// over the rest and ends it.
+// scribe hands the story's records to every host as they come. Those told
+// before are there when it returns: whoever takes over from a controller that
+// dies next finds what it began. stop hands over the rest and ends it.
 func (p *Pipeline) scribe(ctx context.Context, f fleet, s *story) (stop func()) {
 	over := make(chan struct{})
-	var work sync.WaitGroup
+	var opening, work sync.WaitGroup
+	opening.Add(len(f))
 	for _, h := range f {
 		work.Go(func() {
-			s.deliver(over, func(sent int) int { return h.hand(ctx, s, sent) })
+			sent := h.hand(ctx, s, 0)
+			opening.Done()
+			s.deliver(over, sent, func(sent int) int { return h.hand(ctx, s, sent) })
 		})
 	}
+	opening.Wait()
 	return func() {
 		close(over)
 		work.Wait()

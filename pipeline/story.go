@@ -78,9 +78,9 @@ const gatherTime = 300 * time.Millisecond
 
 // deliver hands over what is to be stored: a record that comes alone at once,
 // those that come right behind it together, and the rest when the story is
-// over. hand is told how many went before, and tells how many went in all.
-func (s *story) deliver(over <-chan struct{}, hand func(sent int) int) {
-	sent := 0
+// over. sent is how many went before; hand is told so, and tells how many went
+// in all.
+func (s *story) deliver(over <-chan struct{}, sent int, hand func(sent int) int) {
 	for news := s.news(); ; news = s.news() {
 		sent = hand(sent)
 		rest := time.After(gatherTime)

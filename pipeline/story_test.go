@@ -19,7 +19,7 @@ func TestRecordsGoTogether(t *testing.T) {
 		var went []string
 		go func() {
 			defer close(done)
-			s.deliver(over, func(sent int) int {
+			s.deliver(over, 0, func(sent int) int {
 				records := s.after(sent)
 				if len(records) > 0 {
 					went = append(went, fmt.Sprintf("%d at %s", len(records), time.Since(began)))

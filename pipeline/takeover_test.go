@@ -91,3 +91,18 @@ func TestAnotherMachineTakesOver(t *testing.T) {
 	b.want(res, err, rollout.RolledBack, 0)
 	b.stable("1.0.0")
 }
+
+// What a run is about stands on the hosts before it changes anything there:
+// a controller may be killed at its first act.
+func TestRunIsKnownBeforeItActs(t *testing.T) {
+	b := newBed(t)
+	b.steps()
+	p := b.at(journal.TypePush, func() {
+		records, err := b.pipeline().Story(t.Context(), Latest)
+		if err != nil || !slices.ContainsFunc(records, func(r journal.Record) bool { return r.Type == journal.TypeRunStarted }) {
+			t.Errorf("the hosts know %v, %v", records, err)
+		}
+	})
+	res, err := p.Deploy(t.Context(), DeployRequest{Bundle: b.bundle("1.0.0")})
+	b.want(res, err, rollout.Promoted, 0)
+}
