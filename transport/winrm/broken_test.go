@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -177,17 +178,12 @@ func TestHostDies(t *testing.T) {
 // A command that is cancelled before the host has told its name is ended all
 // the same.
 func TestCancelledWhileStarting(t *testing.T) {
-	h := startHost(t, wsman.Limits{})
-	r := startRelay(t, h.http.Port)
-	cfg := h.http
-	cfg.Port = r.port()
-	c := dial(t, cfg)
+	runner := slowRunner{told: make(chan struct{})}
+	h := startHostAs(t, wsman.Config{Runner: runner})
+	tell := sync.OnceFunc(func() { close(runner.told) })
+	t.Cleanup(tell)
+	c := dial(t, h.http)
 	defer c.Close()
-	if _, err := c.Run(t.Context(), "true", nil); err != nil { // opens the shell
-		t.Fatal(err)
-	}
-	held := make(chan struct{})
-	r.held.Store(&held)
 	file := filepath.Join(t.TempDir(), "alive")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("changed my mind")
@@ -201,7 +197,7 @@ func TestCancelledWhileStarting(t *testing.T) {
 	if err := <-done; !errors.Is(err, why) {
 		t.Errorf("error %v, want its cause %v", err, why)
 	}
-	close(held)
+	tell()
 	poll(t, "the end of the command", func() bool { return syscall.Kill(pid, 0) != nil })
 }
 

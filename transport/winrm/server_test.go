@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -95,7 +96,10 @@ func startHostAs(t testing.TB, config wsman.Config) *host {
 	if config.Certificate != nil {
 		cert, ca = config.Certificate, pemFile(t, config.Certificate.Certificate[0])
 	}
-	config.Runner, config.Computer, config.Certificate, config.Logf = shRunner{}, "WEB1", cert, t.Logf
+	if config.Runner == nil {
+		config.Runner = shRunner{}
+	}
+	config.Computer, config.Certificate, config.Logf = "WEB1", cert, t.Logf
 	if config.Password == nil {
 		config.Password = func(user string) (string, bool) {
 			h.asked.Add(1)
@@ -174,13 +178,27 @@ func dial(t *testing.T, cfg Config) transport.Conn {
 	return c
 }
 
+// slowRunner begins commands that hold "sleep" and tells so only when told is
+// closed.
+type slowRunner struct {
+	shRunner
+	told chan struct{}
+}
+
+func (r slowRunner) Start(ctx context.Context, c wsman.Command) (wsman.Process, error) {
+	p, err := r.shRunner.Start(ctx, c)
+	if strings.Contains(c.Line, "sleep") {
+		<-r.told
+	}
+	return p, err
+}
+
 // relay stands between client and host; it can hold its tongue, and keeps
 // what the client said.
 type relay struct {
 	net.Listener
 	dial   func() (net.Conn, error)
 	silent atomic.Bool
-	held   atomic.Pointer[chan struct{}] // until it is closed the host's answers wait
 	cut    chan struct{}
 
 	mu   sync.Mutex
@@ -248,13 +266,6 @@ func (r *relay) copy(to io.Writer, from io.Reader, client bool) {
 		if r.silent.Load() {
 			<-r.cut
 			return
-		}
-		if held := r.held.Load(); held != nil && !client {
-			select {
-			case <-*held:
-			case <-r.cut:
-				return
-			}
 		}
 		if _, werr := to.Write(b[:n]); err != nil || werr != nil {
 			return
