@@ -10,8 +10,10 @@ SHELL  := bash
 TOOLS  := CGO_ENABLED=0 $(GO) tool
 
 # Tests start hundreds of programs; each built with -race would sleep a second
-# before it exits.
-RACE   := GORACE=atexit_sleep_ms=0 $(GO) test -race
+# before it exits. Up to three tests that fail are run once more, when nothing
+# runs beside them; the end of the output names them and what they said.
+TESTS  := GORACE=atexit_sleep_ms=0 $(GO) tool -modfile=build/gotestsum.mod gotestsum --format standard-quiet \
+  --rerun-fails=1 --rerun-fails-max-failures=3 --rerun-fails-run-root-test
 
 # Of a bench.
 ROUNDS     ?= 5
@@ -42,8 +44,8 @@ test: ## all tests, those on the lab included
 	@$(MAKE) --no-print-directory helper goreleaser testservers
 	$(GO) vet ./...
 	GOOS=windows $(GO) vet ./...
-	$(RACE) -timeout 25m $$($(GO) list ./... | grep -v /lab/e2e)
-	$(RACE) -timeout 40m ./lab/e2e
+	$(TESTS) --packages="$$($(GO) list ./... | grep -v /lab/e2e | tr '\n' ' ')" -- -race -timeout 25m
+	$(TESTS) --packages=./lab/e2e -- -race -timeout 40m
 	$(GO) test ./rollout/analysis # thousands of simulated hours, too slow with -race
 	$(GO) run ./lab/simulate/all -seeds 5000 # with -race above only 4; each planted bug with the seeds that catch it
 
