@@ -14,6 +14,9 @@ func failFast(_, _ string, _ syscall.RawConn) error { return nil }
 // inUse is never so: open files can be renamed over.
 func inUse(error) bool { return false }
 
+// replace gives a file the name of another one.
+func replace(from, to string) error { return os.Rename(from, to) }
+
 // isReset reports that the other side dropped a connection without ending it.
 func isReset(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)

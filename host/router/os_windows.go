@@ -2,6 +2,7 @@ package router
 
 import (
 	"errors"
+	"os"
 	"syscall"
 	"unsafe"
 
@@ -30,9 +31,8 @@ func failFast(_, _ string, c syscall.RawConn) error {
 
 // inUse reports an error of a file that a scanner or a backup holds open.
 func inUse(err error) bool {
-	errno, ok := err.(syscall.Errno)
-	return ok && (errno == windows.ERROR_SHARING_VIOLATION || errno == windows.ERROR_LOCK_VIOLATION ||
-		errno == windows.ERROR_ACCESS_DENIED)
+	return errors.Is(err, windows.ERROR_SHARING_VIOLATION) || errors.Is(err, windows.ERROR_LOCK_VIOLATION) ||
+		errors.Is(err, windows.ERROR_ACCESS_DENIED)
 }
 
 // isReset reports that the other side dropped a connection without ending it.
@@ -40,7 +40,24 @@ func isReset(err error) bool {
 	return errors.Is(err, windows.WSAECONNRESET) || errors.Is(err, windows.WSAECONNABORTED)
 }
 
-// syncDir has nothing to do: NTFS journals a rename.
+// replace returns when the new name is on the disk: NTFS would write it down
+// some seconds later, and a power cut in between would undo it.
+func replace(from, to string) error {
+	old, err := windows.UTF16PtrFromString(from)
+	if err != nil {
+		return err
+	}
+	name, err := windows.UTF16PtrFromString(to)
+	if err != nil {
+		return err
+	}
+	if err := windows.MoveFileEx(old, name, windows.MOVEFILE_REPLACE_EXISTING|windows.MOVEFILE_WRITE_THROUGH); err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
+}
+
+// syncDir has nothing to do: replace has done it.
 func syncDir(string) error { return nil }
 
 // pending reports whether something has come that was not read. The end of a

@@ -1,7 +1,10 @@
 package router
 
 import (
+	"errors"
 	"net"
+	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -27,5 +30,34 @@ func TestTheAddressIsExclusive(t *testing.T) {
 	if err == nil {
 		l.Close()
 		t.Errorf("a second listener shares %s", r.listen)
+	}
+}
+
+// TestWhoReadsAFileIsKnown: a file that somebody reads cannot be replaced, and
+// is tried again.
+func TestWhoReadsAFileIsKnown(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("", "router") // not TempDir: Wine fails in RemoveAll
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, controlName)
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmp, err := writeTemp(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := replace(tmp, file); !inUse(err) {
+		t.Errorf("a file that is read: %v, not held to be in use", err)
+	}
+	reader.Close()
+	if err := errors.Join(rename(tmp, file), os.Remove(file), os.Remove(dir)); err != nil {
+		t.Error(err)
 	}
 }

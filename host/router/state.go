@@ -169,7 +169,7 @@ func writeTemp(dir string, data []byte) (string, error) {
 func rename(from, to string) error {
 	var err error
 	for wait := 10 * time.Millisecond; wait < 2*time.Second; wait *= 2 {
-		if err = os.Rename(from, to); err == nil || !inUse(err) {
+		if err = replace(from, to); err == nil || !inUse(err) {
 			return err
 		}
 		time.Sleep(wait)

@@ -16,4 +16,4 @@ func TestMain(m *testing.M) {
 }
 
 // What asks the operating system goes another way there.
-func TestOnWine(t *testing.T) { winetest.Run(t, "Direct") }
+func TestOnWine(t *testing.T) { winetest.Run(t, `"Direct|WhoReads"`) }
