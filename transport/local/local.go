@@ -22,7 +22,8 @@ type Config struct {
 
 const (
 	maxWrite  = 1 << 20         // bytes
-	killGrace = 2 * time.Second // for output of a killed command
+	killGrace = 2 * time.Second // for output of a command that has ended, and its like
+	feedGrace = time.Second     // for an input that outlives its command
 )
 
 // Dial gives a connection to this machine. Commands run by `sh -c`, on
@@ -76,12 +77,22 @@ func (c *conn) Run(ctx context.Context, line string, stdin io.Reader) (transport
 	cmd := shell(line)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &out, &errs, killGrace
-	cmd.Stdin = stdin
+	feed, err := input(cmd, stdin)
+	if err != nil {
+		return transport.Result{}, c.fail(transport.Broken, "command", err)
+	}
 	p, err := startTree(cmd)
 	if err != nil {
 		return transport.Result{}, c.fail(transport.Broken, "command", err)
 	}
 	stop := context.AfterFunc(ctx, p.kill)
+	fed := make(chan struct{})
+	go func() {
+		defer close(fed)
+		if err := feed(); err != nil {
+			cancel(err) // without its input the command may never end
+		}
+	}()
 	err = cmd.Wait()
 	stop()
 	p.kill() // what the command left running
@@ -89,9 +100,10 @@ func (c *conn) Run(ctx context.Context, line string, stdin io.Reader) (transport
 	if ctx.Err() != nil {
 		return transport.Result{}, c.fail(transport.Broken, "receive", context.Cause(ctx))
 	}
+	awaitFor(fed, feedGrace)
 	r := transport.Result{Exit: exitCode(cmd), Stdout: out.Bytes(), Stderr: errs.Bytes()}
 	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
+	if err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) {
 		return r, c.fail(transport.Broken, "receive", err)
 	}
 	return r, nil

@@ -19,11 +19,15 @@ func (c Config) auth(ctx context.Context) ([]ssh.AuthMethod, func(), error) {
 	var methods []ssh.AuthMethod
 	free := func() {}
 	if c.Agent != "" {
-		sock, err := new(net.Dialer).DialContext(ctx, "unix", c.Agent)
+		sock, err := c.connect(ctx, "unix", c.Agent)
 		if err != nil {
-			return nil, nil, fmt.Errorf("ask the authentication agent: %w", err)
+			return nil, nil, fmt.Errorf("ask the authentication agent: %w", because(ctx, err))
 		}
-		free = func() { sock.Close() }
+		stop := context.AfterFunc(ctx, func() { sock.Close() }) // one that waits for its user's finger says nothing
+		free = func() {
+			stop()
+			sock.Close()
+		}
 		methods = append(methods, ssh.PublicKeysCallback(agent.NewClient(sock).Signers))
 	}
 	if len(c.Key) > 0 {

@@ -26,8 +26,10 @@ func (c *conn) Run(ctx context.Context, line string, stdin io.Reader) (transport
 	if err != nil {
 		return transport.Result{}, err
 	}
+	ctx, cancel := c.alive(ctx)
+	defer cancel()
 	var out, errs bytes.Buffer
-	s, err := c.start(l, line, func(s *ssh.Session) error {
+	s, err := c.start(ctx, l, line, func(s *ssh.Session) error {
 		s.Stdin, s.Stdout, s.Stderr = stdin, &out, &errs
 		return nil
 	})
@@ -35,9 +37,6 @@ func (c *conn) Run(ctx context.Context, line string, stdin io.Reader) (transport
 		c.drop(l)
 		return transport.Result{}, err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(c.life, func() { cancel(context.Cause(c.life)) })()
 	stop := context.AfterFunc(ctx, func() { l.kill(s, context.Cause(ctx)) })
 	code, err := exitCode(s.Wait())
 	if !stop() || err != nil {
@@ -59,8 +58,10 @@ func firstOf(errs ...error) error {
 	return nil
 }
 
-// start begins a program in a channel that prepare has connected.
-func (c *conn) start(l *link, line string, prepare func(*ssh.Session) error) (*ssh.Session, error) {
+// start begins a program in a channel that prepare has connected. The
+// connection does not outlive a start that was given up.
+func (c *conn) start(ctx context.Context, l *link, line string, prepare func(*ssh.Session) error) (*ssh.Session, error) {
+	defer context.AfterFunc(ctx, func() { l.end(context.Cause(ctx)) })()
 	s, err := l.client.NewSession()
 	if err != nil {
 		return nil, c.cfg.fail(transport.Broken, "create", "", firstOf(context.Cause(l.life), err))
@@ -106,7 +107,9 @@ func (c *conn) Pipe(ctx context.Context, line string) (transport.Pipe, error) {
 	out, in := io.Pipe()
 	p.out = out
 	var tail tail
-	p.session, err = c.start(l, line, func(s *ssh.Session) (err error) {
+	starting, cancel := c.alive(ctx)
+	defer cancel()
+	p.session, err = c.start(starting, l, line, func(s *ssh.Session) (err error) {
 		s.Stdout, s.Stderr = in, &tail
 		p.stdin, err = s.StdinPipe()
 		return err
@@ -147,7 +150,7 @@ func (p *pipe) Write(b []byte) (int, error) {
 	}
 	n, err := p.stdin.Write(b)
 	if err != nil {
-		return n, p.cfg.fail(transport.Gone, "send", "", err)
+		return n, p.cfg.fail(transport.Gone, "send", "", firstOf(context.Cause(p.link.life), err))
 	}
 	return n, nil
 }

@@ -34,6 +34,8 @@ type Config struct {
 
 	DialTimeout time.Duration // connect and handshake; default 10 s
 	Silence     time.Duration // of a host before it counts as lost; default 30 s
+
+	connect func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 const (
@@ -61,6 +63,9 @@ func (c Config) withDefaults() Config {
 	if c.Silence == 0 {
 		c.Silence = defaultSilence
 	}
+	if c.connect == nil {
+		c.connect = new(net.Dialer).DialContext
+	}
 	return c
 }
 
@@ -74,7 +79,7 @@ func (c Config) fail(kind transport.Kind, phase, hint string, err error) error {
 // account's login shell, which is cmd.exe unless the host says otherwise.
 func Dial(ctx context.Context, cfg Config) (transport.Conn, error) {
 	cfg = cfg.withDefaults()
-	first, err := cfg.connect(ctx)
+	first, err := cfg.open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -82,8 +87,8 @@ func Dial(ctx context.Context, cfg Config) (transport.Conn, error) {
 	return &conn{cfg: cfg, idle: []*link{first}, life: life, cancel: cancel}, nil
 }
 
-// connect makes one connection.
-func (c Config) connect(ctx context.Context) (*link, error) {
+// open makes one connection.
+func (c Config) open(ctx context.Context) (*link, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.DialTimeout, errors.New("no answer within "+c.DialTimeout.String()))
 	defer cancel()
 	auth, free, err := c.auth(ctx)
@@ -95,10 +100,11 @@ func (c Config) connect(ctx context.Context) (*link, error) {
 	if err != nil {
 		return nil, c.fail(transport.Certificate, "dial", hintKnownHosts, err)
 	}
-	raw, err := new(net.Dialer).DialContext(ctx, "tcp", c.address())
+	tcp, err := c.connect(ctx, "tcp", c.address())
 	if err != nil {
 		return nil, c.fail(transport.Unreachable, "dial", hintUnreachable, because(ctx, err))
 	}
+	raw := &wire{tcp, make(chan struct{}, 1)}
 	stop := context.AfterFunc(ctx, func() { raw.Close() })
 	sc, channels, requests, err := ssh.NewClientConn(raw, c.address(), &ssh.ClientConfig{
 		User: c.User, Auth: auth, HostKeyCallback: check, HostKeyAlgorithms: algorithms, ClientVersion: "SSH-2.0-shipper",
@@ -111,7 +117,7 @@ func (c Config) connect(ctx context.Context) (*link, error) {
 		raw.Close()
 		return nil, c.refused(because(ctx, err))
 	}
-	return newLink(c, ssh.NewClient(sc, channels, requests)), nil
+	return newLink(c, raw, ssh.NewClient(sc, channels, requests)), nil
 }
 
 // because prefers why a context ended to what that broke.
@@ -166,14 +172,23 @@ func (c *conn) take(ctx context.Context) (*link, error) {
 		}
 	}
 	c.mu.Unlock()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(c.life, func() { cancel(context.Cause(c.life)) })()
-	l, err := c.cfg.connect(ctx)
+	ctx, cancel := c.alive(ctx)
+	defer cancel()
+	l, err := c.cfg.open(ctx)
 	if err != nil {
 		c.running.Done()
 	}
 	return l, err
+}
+
+// alive gives a context that ends with the connection, too.
+func (c *conn) alive(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(c.life, func() { cancel(context.Cause(c.life)) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
 }
 
 // give keeps a connection for the next program.

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/go-shipper/shipper/transport"
@@ -51,6 +52,8 @@ func Run(t *testing.T, h Host) {
 	}
 	t.Run("exit code and both streams", h.exit)
 	t.Run("stdin of a command", h.stdin)
+	t.Run("input that outlives its command", h.inputOutlives)
+	t.Run("input that fails", h.inputFails)
 	t.Run("bytes through a pipe", h.bytes)
 	t.Run("two pipes at once", h.twoPipes)
 	t.Run("end of a program behind a pipe", h.end)
@@ -112,6 +115,24 @@ func (h Host) stdin(t *testing.T) {
 	r, err := c.Run(ctx, h.Probe+" echo", nil)
 	if err != nil || r.Exit != 0 || len(r.Stdout) != 0 {
 		t.Fatalf("no input: %+v, %v", r, err)
+	}
+}
+
+func (h Host) inputOutlives(t *testing.T) {
+	c, ctx := h.dial(t)
+	endless, w := io.Pipe()
+	defer w.Close()
+	r, err := c.Run(ctx, h.Probe+" exit 3", endless)
+	if err != nil || r.Exit != 3 || strings.TrimSpace(string(r.Stdout)) != "to stdout" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func (h Host) inputFails(t *testing.T) {
+	c, ctx := h.dial(t)
+	why := errors.New("no such file")
+	if _, err := c.Run(ctx, h.Probe+" echo", io.MultiReader(strings.NewReader("begin"), iotest.ErrReader(why))); !errors.Is(err, why) {
+		t.Errorf("error %v, want %v", err, why)
 	}
 }
 

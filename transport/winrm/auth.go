@@ -37,7 +37,7 @@ func (c *client) logon(ctx context.Context, l *link, creds Credentials) error {
 		switch c.cfg.Auth {
 		case AuthBasic:
 			l.basic = "Basic " + base64.StdEncoding.EncodeToString([]byte(creds.User+":"+creds.Password))
-			return l.prove(ctx, "Basic")
+			return unheard(l.prove(ctx, "Basic"))
 		case AuthCertificate:
 			l.basic = schemeMutual
 			return l.prove(ctx, "")
@@ -47,7 +47,7 @@ func (c *client) logon(ctx context.Context, l *link, creds Credentials) error {
 			if creds.none() && sspi.Available {
 				return l.current(ctx, sspi.Kerberos, c.cfg.service())
 			}
-			login, err := c.cfg.Logons.kerberos(id, creds)
+			login, err := c.cfg.Logons.kerberos(id, creds, c.cfg.connect)
 			if err != nil {
 				return err
 			}
@@ -119,7 +119,7 @@ func (l *link) ntlm(ctx context.Context, creds Credentials) error {
 		return err
 	}
 	if a, err = l.postToken(ctx, schemeNegotiate, token); err != nil {
-		return err
+		return unheard(err)
 	}
 	if err := letIn(a); err != nil {
 		return err
@@ -144,6 +144,9 @@ func (l *link) kerberos(ctx context.Context, login *krb5.Login, service string) 
 
 func (l *link) ticket(ctx context.Context, login *krb5.Login, service, scheme string) (*answer, error) {
 	i, err := login.Initiate(ctx, service, l.binding(), scheme == schemeNegotiate)
+	if errors.Is(err, krb5.ErrUnheard) {
+		return nil, &unheardError{err: &linkError{err: err}}
+	}
 	if errors.Is(err, krb5.ErrNoKDC) || ctx.Err() != nil {
 		return nil, &linkError{err: err} // it may answer the next time
 	}

@@ -141,7 +141,10 @@ func (c *client) mayRepeat(err error, again bool) bool {
 	var le *linkError
 	var he *httpError
 	var re *refusedError
+	var lost *unheardError
 	switch {
+	case errors.As(err, &lost) && lost.spent:
+		return false
 	case certificateProblem(err) != nil, errors.Is(err, errReply), errors.Is(err, errSealed), errors.Is(err, errNotSealed):
 		return false
 	case errors.As(err, &re):
@@ -206,7 +209,8 @@ func (c *client) connect(ctx context.Context) (*link, error) {
 	if err := c.logon(ctx, l, creds); err != nil {
 		l.close()
 		var le *linkError
-		if errors.As(err, &le) {
+		var lost *unheardError
+		if spent := errors.As(err, &lost) && lost.spent; !spent && errors.As(err, &le) {
 			err = &linkError{err: le.err}
 		}
 		return nil, &phaseError{"authenticate", err}

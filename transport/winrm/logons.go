@@ -55,6 +55,7 @@ type trial struct {
 
 	proven  map[string]bool // hosts that let us in
 	refused map[string]int  // how often, in a row
+	unheard map[string]int  // attempts of hosts that never let us in, which may have counted
 	inRow   int             // refusals that put the credentials themselves in doubt
 	stopped string          // the host that ended it for all
 	limited string          // the host that ended it for those that have not let us in yet
@@ -65,7 +66,7 @@ func (l *Logons) trial(id [32]byte) *trial {
 	defer l.mu.Unlock()
 	t := l.known[id]
 	if t == nil {
-		t = &trial{gate: make(chan struct{}, 1), proven: map[string]bool{}, refused: map[string]int{}}
+		t = &trial{gate: make(chan struct{}, 1), proven: map[string]bool{}, refused: map[string]int{}, unheard: map[string]int{}}
 		if l.known == nil {
 			l.known = map[[32]byte]*trial{}
 		}
@@ -86,6 +87,27 @@ type refusedError struct{ final bool }
 
 func (*refusedError) Error() string { return errRefused.Error() }
 func (*refusedError) Unwrap() error { return errRefused }
+
+// unheardError is an attempt without an answer: the host may have counted it.
+// spent says that there were enough of them.
+type unheardError struct {
+	err   error
+	spent bool
+}
+
+func (e *unheardError) Error() string { return e.err.Error() }
+func (e *unheardError) Unwrap() error { return e.err }
+
+var errUnheard = errors.New("the host fell silent each time it was shown the credentials")
+
+// unheard marks the end of an exchange in which the host got the credentials.
+func unheard(err error) error {
+	var le *linkError
+	if errors.As(err, &le) && le.sent {
+		return &unheardError{err: err}
+	}
+	return err
+}
 
 // try lets one host try the credentials. While nobody knows whether they are
 // right, only one does.
@@ -109,6 +131,11 @@ func (l *Logons) try(ctx context.Context, host string, id [32]byte, logon func()
 	case refusal(err):
 		if final := l.failed(t, host); errors.Is(err, errRefused) {
 			return &refusedError{final}
+		}
+	default:
+		var lost *unheardError
+		if errors.As(err, &lost) {
+			lost.spent = l.lost(t, host)
 		}
 	}
 	return err
@@ -134,14 +161,28 @@ func (l *Logons) allowed(t *trial, host string) error {
 		return &stoppedError{t.stopped}
 	case t.limited != "" && !t.proven[host]:
 		return &stoppedError{t.limited}
+	case t.unheard[host] >= maxRefusals && !t.proven[host]:
+		return &unheardError{errUnheard, true}
 	}
 	return nil
+}
+
+// lost counts an attempt without an answer, and tells whether it was the last.
+// A host that has let us in knows that the credentials are right.
+func (l *Logons) lost(t *trial, host string) (spent bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if t.proven[host] {
+		return false
+	}
+	t.unheard[host]++
+	return t.unheard[host]+t.refused[host] >= maxRefusals
 }
 
 func (l *Logons) succeeded(t *trial, host string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t.proven[host], t.refused[host], t.inRow = true, 0, 0
+	t.proven[host], t.refused[host], t.unheard[host], t.inRow = true, 0, 0, 0
 }
 
 // failed counts a refusal and tells whether the host may not be asked again. A
@@ -158,11 +199,11 @@ func (l *Logons) failed(t *trial, host string) (final bool) {
 	} else if t.refused[host] >= maxRefusals {
 		t.limited = host
 	}
-	return t.stopped != "" || t.limited != ""
+	return t.stopped != "" || t.limited != "" || t.unheard[host]+t.refused[host] >= maxRefusals
 }
 
 // kerberos is the account of the credentials, which logs on to its realm once.
-func (l *Logons) kerberos(id [32]byte, c Credentials) (*krb5.Login, error) {
+func (l *Logons) kerberos(id [32]byte, c Credentials, dial dialFunc) (*krb5.Login, error) {
 	t := l.trial(id)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -170,7 +211,7 @@ func (l *Logons) kerberos(id [32]byte, c Credentials) (*krb5.Login, error) {
 		return t.login, nil
 	}
 	login, err := krb5.NewLogin(krb5.Credentials{
-		User: c.User, Realm: c.Realm, Password: c.Password, Keytab: c.Keytab, CCache: c.CCache, Config: c.KerberosConfig,
+		User: c.User, Realm: c.Realm, Password: c.Password, Keytab: c.Keytab, CCache: c.CCache, Config: c.KerberosConfig, Dial: dial,
 	})
 	if err == nil {
 		t.login = login

@@ -27,6 +27,7 @@ const (
 	hintCertificateUser  = "map the certificate to an account on the host: winrm create winrm/config/service/certmapping, and winrm set winrm/config/service/auth @{Certificate=\"true\"}"
 	hintSSPI             = "set transport.auth to kerberos or ntlm: sspi is the logon of Windows"
 	hintNoLogon          = "log on to the domain with an account that the host knows, or set transport.user and transport.password"
+	hintUnheard          = "the way to the host, or its domain controller, fails in the midst of logons; they are not tried again in this run, so that the account is not locked out"
 	hintNotAgain         = "mend the credentials; they are not tried again in this run, so that the account is not locked out"
 	hintCredentials      = "the references of transport.user, transport.password and the like are read before every logon: set the variable, or mend the file"
 )
@@ -71,7 +72,8 @@ func (c *client) explainLogon(e *transport.Error, err error) bool {
 		return false
 	}
 	e.Kind, e.Phase, e.Hint = transport.Denied, "authenticate", hint
-	if errors.Is(err, krb5.ErrNoKDC) {
+	var lost *unheardError
+	if errors.Is(err, krb5.ErrNoKDC) || errors.As(err, &lost) {
 		e.Kind = transport.Unreachable
 	}
 	return true
@@ -81,7 +83,10 @@ func (c *client) logonHint(err error) string {
 	var stopped *stoppedError
 	var missing *credentialError
 	var said *krb5.Error
+	var lost *unheardError
 	switch {
+	case errors.As(err, &lost) && lost.spent:
+		return hintUnheard
 	case errors.As(err, &stopped):
 		return hintNotAgain
 	case errors.As(err, &missing):

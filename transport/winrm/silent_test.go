@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,6 +30,9 @@ type wire struct {
 	deaf   bool // mute, and it takes nothing in either: a full window
 	absent bool // nobody answers a new connection
 	words  int  // that still get through before it is mute; negative: all
+	shy    bool // mute as soon as it gets a password, on each connection anew
+
+	asked atomic.Int64 // for a password
 }
 
 func newWire() *wire {
@@ -54,6 +58,7 @@ func (w *wire) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}
 func (w *wire) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	w.mu.Lock()
 	absent := w.absent
+	w.mute = w.mute && !w.shy
 	w.mu.Unlock()
 	ours, theirs := net.Pipe()
 	if !absent {
@@ -151,11 +156,15 @@ func (eofReader) Read([]byte) (int, error) { return 0, io.EOF }
 func memoryHost(t *testing.T, https bool) (*wire, Config) {
 	t.Helper()
 	cert, ca := certificate(t)
+	w := newWire()
 	s := wsman.New(wsman.Config{
 		Runner: echoes{}, Computer: "WEB1", Certificate: cert,
-		Password: func(user string) (string, bool) { return testPassword, user == testUser },
+		Password: func(user string) (string, bool) {
+			w.asked.Add(1)
+			w.silence(func(w *wire) { w.mute = w.mute || w.shy })
+			return testPassword, user == testUser
+		},
 	})
-	w := newWire()
 	serve := s.Serve
 	if https {
 		serve = s.ServeTLS

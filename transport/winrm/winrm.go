@@ -64,10 +64,12 @@ type Config struct {
 	Retries          int           // of an exchange that failed before it was acted on; default 3
 	MaxConns         int           // connections to the host; default 8, at least 2
 
-	connect     func(ctx context.Context, network, address string) (net.Conn, error)
+	connect     dialFunc
 	certificate *tls.Certificate // of ours, for one connection
 	orphanAge   time.Duration
 }
+
+type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
 // Dial connects and logs on. Errors are *transport.Error, with a hint where
 // the user can mend it, or those of Credentials. A password is tried at most

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -29,6 +30,8 @@ type Credentials struct {
 	Keytab   []byte
 	CCache   []byte
 	Config   []byte // krb5.conf; nil: KDCs are found by DNS
+
+	Dial func(ctx context.Context, network, address string) (net.Conn, error) // to a KDC; nil: as usual
 }
 
 // ErrExpired says that the tickets of a credential cache are too old.
@@ -61,11 +64,13 @@ type Login struct {
 	cfg     *config.Config
 	client  principal
 	secret  *credentials.Credentials // nil: the cache is all there is
-	logging chan struct{}            // held while asking for the first ticket
+	dial    func(ctx context.Context, network, address string) (net.Conn, error)
+	logging chan struct{} // held while asking for the first ticket
 
 	mu       sync.Mutex
 	first    ticket
 	services map[string]ticket
+	answered map[string]string // KDC, by realm
 }
 
 // NewLogin asks nobody yet.
@@ -82,7 +87,10 @@ func newLogin(c Credentials) (*Login, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Login{cfg: cfg, logging: make(chan struct{}, 1), services: map[string]ticket{}}
+	l := &Login{cfg: cfg, dial: c.Dial, logging: make(chan struct{}, 1), services: map[string]ticket{}, answered: map[string]string{}}
+	if l.dial == nil {
+		l.dial = new(net.Dialer).DialContext
+	}
 	if c.CCache != nil {
 		return l, l.fromCache(c.CCache)
 	}

@@ -5,9 +5,12 @@ package krb5
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-shipper/shipper/lab/kdctest"
@@ -132,6 +135,40 @@ func TestSilentKDC(t *testing.T) {
 	}
 }
 
+// However many KDCs say nothing, the one that answers is asked in time, and
+// first from then on.
+func TestSilentKDCsBesideAGoodOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var kdcs []string
+		for i := range maxKDC {
+			kdcs = append(kdcs, fmt.Sprintf("kdc%d:88", i))
+		}
+		l, err := NewLogin(Credentials{User: "alice@" + kdctest.Realm, Password: "x", Config: configFor(kdcs...)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.dial = func(ctx context.Context, _, address string) (net.Conn, error) {
+			ours, theirs := net.Pipe()
+			if address == kdcs[0] {
+				go func() {
+					_, _ = io.CopyN(io.Discard, theirs, 5)
+					_, _ = theirs.Write([]byte{0, 0, 0, 1, 'x'})
+				}()
+			}
+			return ours, nil
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if answer, err := l.ask(ctx, kdctest.Realm, []byte{1}, false); err != nil || string(answer) != "x" {
+			t.Fatalf("%q, %v", answer, err)
+		}
+		began := time.Now()
+		if _, err := l.ask(ctx, kdctest.Realm, []byte{1}, false); err != nil || time.Since(began) > 0 {
+			t.Errorf("after it answered: %v, after %s", err, time.Since(began))
+		}
+	})
+}
+
 func TestNoKDC(t *testing.T) {
 	closed := ports.Address(t)
 	l, err := NewLogin(Credentials{User: "alice@" + kdctest.Realm, Password: "x", Config: configFor(closed)})
@@ -143,8 +180,8 @@ func TestNoKDC(t *testing.T) {
 	}
 }
 
-func configFor(kdc string) []byte {
-	return []byte("[libdefaults]\n default_realm = " + kdctest.Realm + "\n[realms]\n " + kdctest.Realm + " = {\n  kdc = " + kdc + "\n }\n")
+func configFor(kdcs ...string) []byte {
+	return []byte("[libdefaults]\n default_realm = " + kdctest.Realm + "\n[realms]\n " + kdctest.Realm + " = {\n  kdc = " + strings.Join(kdcs, "\n  kdc = ") + "\n }\n")
 }
 
 func TestBadCredentials(t *testing.T) {

@@ -25,13 +25,13 @@ func (l *Login) askFirst(ctx context.Context) (ticket, error) {
 	if err != nil {
 		return ticket{}, err
 	}
-	answer, err := l.ask(ctx, l.client.realm, req.Marshal)
+	answer, err := l.request(ctx, l.client.realm, req.Marshal, false)
 	var refused *Error
 	if errors.As(err, &refused) && refused.Code == errorcode.KDC_ERR_PREAUTH_REQUIRED {
 		if req.PAData, err = l.proof(refused.data); err != nil {
 			return ticket{}, err
 		}
-		answer, err = l.ask(ctx, l.client.realm, req.Marshal)
+		answer, err = l.request(ctx, l.client.realm, req.Marshal, true)
 	}
 	if err != nil {
 		return ticket{}, err
@@ -39,12 +39,12 @@ func (l *Login) askFirst(ctx context.Context) (ticket, error) {
 	return l.openFirst(req, answer)
 }
 
-func (l *Login) ask(ctx context.Context, realm string, marshal func() ([]byte, error)) ([]byte, error) {
+func (l *Login) request(ctx context.Context, realm string, marshal func() ([]byte, error), proof bool) ([]byte, error) {
 	b, err := marshal()
 	if err != nil {
 		return nil, err
 	}
-	return ask(ctx, l.cfg, realm, b)
+	return l.ask(ctx, realm, b, proof)
 }
 
 func (l *Login) openFirst(req messages.ASReq, answer []byte) (t ticket, err error) {
@@ -154,7 +154,7 @@ func (l *Login) askTicket(ctx context.Context, realm string, with ticket, name t
 	if err != nil {
 		return ticket{}, err
 	}
-	answer, err := l.ask(ctx, realm, req.Marshal)
+	answer, err := l.request(ctx, realm, req.Marshal, false)
 	if err != nil {
 		return ticket{}, err
 	}
