@@ -40,8 +40,9 @@ func (c *conn) Run(ctx context.Context, line string, stdin io.Reader) (transport
 	stop := context.AfterFunc(ctx, func() { l.kill(s, context.Cause(ctx)) })
 	code, err := exitCode(s.Wait())
 	if !stop() || err != nil {
+		why := firstOf(context.Cause(ctx), context.Cause(l.life), err)
 		c.drop(l)
-		return transport.Result{}, c.cfg.fail(transport.Broken, "receive", "", firstOf(context.Cause(ctx), context.Cause(l.life), err))
+		return transport.Result{}, c.cfg.fail(transport.Broken, "receive", "", why)
 	}
 	s.Close()
 	c.give(l)
