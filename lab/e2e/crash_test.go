@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/go-shipper/shipper/examples/load"
 	"github.com/go-shipper/shipper/host/rpc"
 	"github.com/go-shipper/shipper/journal"
 	"github.com/go-shipper/shipper/lab"
@@ -74,8 +74,59 @@ func TestKilledControllerInCanary(t *testing.T) {
 	killed(t, p, weightOf("", 500))
 	settled(t, p, "the return to stable", lost("1.0.0"))
 	more(t, g, "1.0.0", 100)
+	anotherMachineFinishes(t, p, g)
 	wantNoneLost(t, stop())
+	wantDriftMended(t, p)
+}
+
+// anotherMachineFinishes tries the lost run again knowing nothing but what the
+// hosts do, and brings it to its end.
+func anotherMachineFinishes(t *testing.T, p *project.Project, g *load.Generator) {
+	t.Helper()
+	if err := p.Forget(); err != nil {
+		t.Fatal(err)
+	}
+	run := start(t, p, "retry")
+	if err := run.Until(weightOf("", 500)); err != nil {
+		t.Fatal(err)
+	}
+	more(t, g, "1.1.0", 5)
+	shipper(t, p, 0, "promote", "--full")
+	if err := run.Done(); err != nil || run.Exit() != 0 {
+		t.Fatalf("retry: exit code %d, %v\n%s%s", run.Exit(), err, run.Stderr(), story(run))
+	}
+	runs(t, p, "1.1.0")
+}
+
+// wantDriftMended changes a service behind shipper's back: status and plan
+// tell it, and the next deploy leaves nothing of it.
+func wantDriftMended(t *testing.T, p *project.Project) {
+	t.Helper()
+	b := theBench(t)
+	st := shipper(t, p, 0, "status")
+	if d := drifts(st); d != nil {
+		t.Fatalf("drift before anything was changed: %v", d)
+	}
+	_, now, _ := project.Find(st.Records(), journal.TypeServiceState, func(_ journal.Record, s rpc.ServiceStatus) bool { return s.Stable != "" })
+	for _, h := range b.lab.Hosts() {
+		b.exec(t, h.Name, `sc.exe description `+now.Stable.Service(p.Service())+` changed`)
+	}
+	if d := drifts(shipper(t, p, 0, "status")); len(d) != len(b.lab.Hosts()) || d[0].What != "description" || d[0].Have != "changed" {
+		t.Errorf("drift told by status: %+v", d)
+	}
 	nextDeployWorks(t, p)
+	if d := drifts(shipper(t, p, 0, "status")); d != nil {
+		t.Errorf("drift after a deploy: %+v", d)
+	}
+}
+
+// drifts are the differences that status told, of all hosts.
+func drifts(st *project.Process) (all []journal.Drift) {
+	project.Find(st.Records(), journal.TypeServiceState, func(_ journal.Record, s journal.ServiceState) bool {
+		all = append(all, s.Drift...)
+		return false
+	})
+	return all
 }
 
 func TestKilledControllerAfterTheFirstBatch(t *testing.T) {
@@ -259,12 +310,7 @@ func TestBreakGlassOnTheHost(t *testing.T) {
 	deploy(t, p, "1.0.0", "", 0)
 	deploy(t, p, "1.1.0", "", 0)
 	for _, h := range b.lab.Hosts() {
-		var out strings.Builder
-		line := fmt.Sprintf(`"C:\Program Files\shipper\bin\shipper-host.exe" rollback %s`, p.Service())
-		exit, err := b.lab.Exec(t.Context(), h.Name, line, nil, &out, &out)
-		if err != nil || exit != 0 {
-			t.Fatalf("%s: exit code %d, %v\n%s", h.Name, exit, err, out.String())
-		}
+		b.exec(t, h.Name, `"C:\Program Files\shipper\bin\shipper-host.exe" rollback `+p.Service())
 	}
 	runs(t, p, "1.0.0")
 }

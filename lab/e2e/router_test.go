@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -47,11 +46,16 @@ func TestRouterIsRestartedInCanary(t *testing.T) {
 // router runs `shipper-host router WORD` on a host.
 func (b *bench) router(t *testing.T, host, word string) string {
 	t.Helper()
+	return b.exec(t, host, `"C:\Program Files\shipper\bin\shipper-host.exe" router `+word)
+}
+
+// exec runs a command on a host and wants it to end well.
+func (b *bench) exec(t *testing.T, host, line string) string {
+	t.Helper()
 	var out strings.Builder
-	line := fmt.Sprintf(`"C:\Program Files\shipper\bin\shipper-host.exe" router %s`, word)
 	exit, err := b.lab.Exec(t.Context(), host, line, nil, &out, &out)
 	if err != nil || exit != 0 {
-		t.Fatalf("%s: router %s: exit code %d, %v\n%s", host, word, exit, err, out.String())
+		t.Fatalf("%s: %s: exit code %d, %v\n%s", host, line, exit, err, out.String())
 	}
 	return out.String()
 }
