@@ -20,6 +20,7 @@ type machine struct {
 	t      *testing.T
 	layout Layout
 	clock  *clock
+	lease  time.Duration
 	scm    *manager
 	proxy  *proxy
 	boot   string
@@ -40,7 +41,7 @@ func newMachine(t *testing.T) *machine {
 	dir := t.TempDir()
 	c := newClock()
 	m := &machine{
-		t: t, layout: DefaultLayout(dir), clock: c, scm: newManager(c), proxy: newProxy(c),
+		t: t, layout: DefaultLayout(dir), clock: c, lease: 30 * time.Second, scm: newManager(c), proxy: newProxy(c),
 		boot: "boot-1", id: "machine-1", exe: filepath.Join(dir, "shipper-host"),
 	}
 	if err := os.WriteFile(m.exe, []byte("helper"), 0o700); err != nil {
@@ -130,7 +131,7 @@ func (m *machine) settled() {
 
 func (m *machine) eventually(what string, ok func() bool) {
 	m.t.Helper()
-	for deadline := time.Now().Add(time.Minute); !ok(); {
+	for deadline := time.Now().Add(3 * time.Minute); !ok(); {
 		if time.Now().After(deadline) {
 			m.t.Fatalf("never: %s", what)
 		}
@@ -164,7 +165,7 @@ func (m *machine) acquire(id, verb string) *run {
 
 func (m *machine) tryAcquire(id, verb string) (rpc.Session, error) {
 	return m.c.Acquire(context.Background(), rpc.Acquire{
-		Service: app, Environment: "test", Run: id, Verb: verb, Owner: "ann@" + id, TTL: 30 * time.Second,
+		Service: app, Environment: "test", Run: id, Verb: verb, Owner: "ann@" + id, TTL: m.lease,
 	})
 }
 

@@ -121,7 +121,7 @@ func newReal(t *testing.T) *real {
 		}
 		manager.Close()
 	})
-	m := &machine{t: t, layout: layout, guard: g}
+	m := &machine{t: t, layout: layout, guard: g, lease: 10 * time.Minute} // nobody renews it, however slow the machine
 	m.c = m.dial()
 	return &real{machine: m, port: ports.Free(t), ports: rpc.Ports{Blue: ports.Free(t), Green: ports.Free(t)}, own: own, manager: manager}
 }
@@ -132,7 +132,7 @@ func (m *real) params(r *run, version string, env map[string]string) rpc.Start {
 		vars[k] = v
 	}
 	return rpc.Start{
-		Fenced: r.f, Ports: m.ports, Timeout: 30 * time.Second, Secrets: map[string]string{"TOKEN": "s3cret"},
+		Fenced: r.f, Ports: m.ports, Timeout: 2 * time.Minute, Secrets: map[string]string{"TOKEN": "s3cret"},
 		Traffic: rpc.TrafficConfig{Router: "embedded", Listen: fmt.Sprintf("127.0.0.1:%d", m.port), DrainTimeout: 2 * time.Second, Boot: "hold"},
 		Revision: release.Revision{
 			Service: app, Release: m.install(r, version), Mode: "console", Executable: "orders.exe", Env: vars,
@@ -196,7 +196,7 @@ func (m *real) begin(id, version string) *run {
 	r := m.acquire(id, "deploy")
 	_, err := m.c.Start(ctx, m.params(r, version, nil))
 	m.must(err)
-	check, err := m.c.Check(ctx, rpc.Check{Fenced: r.f, HTTP: "/healthz", Successes: 2, Interval: 10 * time.Millisecond, Timeout: 5 * time.Second, Deadline: 20 * time.Second})
+	check, err := m.c.Check(ctx, rpc.Check{Fenced: r.f, HTTP: "/healthz", Successes: 2, Interval: 10 * time.Millisecond, Timeout: 30 * time.Second, Deadline: 2 * time.Minute})
 	m.must(err)
 	if !check.OK {
 		m.t.Fatalf("check: %+v", check)

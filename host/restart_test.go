@@ -60,8 +60,10 @@ func TestPowerCuts(t *testing.T) {
 		m.up()
 		m.settled()
 		m.scm.edit(func() { delete(m.scm.failing, blue) })
-		m.clock.advance(time.Minute)
-		m.eventually("stable runs", func() bool { return len(m.scm.running()) == 1 })
+		m.eventually("stable runs", func() bool {
+			m.clock.advance(time.Second)
+			return len(m.scm.running()) == 1
+		})
 		m.serves(release.Blue, "1.0.0", blue)
 	})
 }

@@ -163,8 +163,17 @@ func TestUndoWaitsForADeadRouter(t *testing.T) {
 		t.Errorf("running: %v: stopped while the router may still use it", got)
 	}
 	m.proxy.fail(nil)
-	m.clock.advance(time.Second)
-	if err := <-result; err != nil {
+	var err error
+	m.eventually("the undo ends", func() bool {
+		m.clock.advance(time.Second) // until the guard waits for the next try, it does not help
+		select {
+		case err = <-result:
+			return true
+		default:
+			return false
+		}
+	})
+	if err != nil {
 		t.Error(err)
 	}
 	m.serves(release.Blue, "1.0.0", blue)

@@ -37,7 +37,7 @@ func manageRoot(ctx context.Context, c call) (context.Context, scm.Manager, func
 		return nil, nil, nil, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	go watchRoot(ctx, lock, cancel)
+	go watchRoot(ctx, lock.File, cancel)
 	_ = m.Boot(ctx) // what did not start is seen by its status
 	return ctx, m, func() { cancel(nil); _ = m.Close(); lock.Close() }, nil
 }

@@ -2,7 +2,17 @@
 // it by its end, however that comes.
 package flock
 
-import "errors"
+import (
+	"errors"
+	"os"
+)
 
 // ErrHeld says that another process, or another part of this one, has the file.
 var ErrHeld = errors.New("held by another process")
+
+// Lock is a file that nobody else has.
+type Lock struct{ *os.File }
+
+// Close frees it at once, also where a program that is just being started has a
+// copy of the descriptor for a moment.
+func (l *Lock) Close() error { return errors.Join(unlock(l.File), l.File.Close()) }

@@ -10,7 +10,7 @@ import (
 )
 
 // Take holds the file until it is closed, or we die. It is made if need be.
-func Take(path string) (*os.File, error) {
+func Take(path string) (*Lock, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
@@ -22,5 +22,12 @@ func Take(path string) (*os.File, error) {
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	return f, nil
+	return &Lock{f}, nil
+}
+
+func unlock(f *os.File) error {
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_UN); err != nil {
+		return fmt.Errorf("unlock: %w", err)
+	}
+	return nil
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // Take opens the file for nobody else, until it is closed. It is made if need be.
-func Take(path string) (*os.File, error) {
+func Take(path string) (*Lock, error) {
 	name, err := windows.UTF16PtrFromString(path)
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
@@ -22,5 +22,8 @@ func Take(path string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	return os.NewFile(uintptr(h), path), nil
+	return &Lock{os.NewFile(uintptr(h), path)}, nil
 }
+
+// unlock has nothing to do: children get no handle that is not given to them.
+func unlock(*os.File) error { return nil }

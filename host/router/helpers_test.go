@@ -84,7 +84,7 @@ func launch(t testing.TB, o Options) *rig {
 	if o.IdleGrace == 0 {
 		o.IdleGrace = 50 * time.Millisecond
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	run, end := context.WithCancel(context.Background())
 	ended, done := make(chan error, 1), make(chan struct{})
 	go func() {

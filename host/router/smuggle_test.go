@@ -103,7 +103,7 @@ func (r *rig) converse(text string, want int) []string {
 		r.t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		r.t.Fatal(err)
 	}
 	if _, err := io.WriteString(c, text); err != nil {

@@ -63,7 +63,7 @@ func (r *rig) dial() (*net.TCPConn, *bufio.Reader) {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		r.t.Fatal(err)
 	}
 	return c.(*net.TCPConn), bufio.NewReader(c)

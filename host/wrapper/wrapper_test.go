@@ -17,6 +17,7 @@ import (
 	"github.com/go-shipper/shipper/host/acl"
 	"github.com/go-shipper/shipper/host/scm/wine"
 	"github.com/go-shipper/shipper/host/secret"
+	"github.com/go-shipper/shipper/lab/ports"
 )
 
 // folder is TempDir for Wine, where that cannot be cleaned up.
@@ -164,9 +165,7 @@ func TestStopByStdin(t *testing.T) {
 }
 
 func TestStopByHTTP(t *testing.T) {
-	l, port := listen(t), listen(t)
-	addr := port.Addr().String()
-	port.Close()
+	l, addr := listen(t), ports.Address(t)
 	c := config(t, "http", l.Addr().String(), addr)
 	c.StopSignal, c.StopURL = HTTP, "http://"+addr+"/stop"
 	got, _ := stopWhenCalled(t, c, l)

@@ -40,7 +40,7 @@ func Run(t *testing.T, pattern string) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	line := `"C:\Program Files\shipper tests\the test.exe" -test.v -test.timeout 5m -test.run ` + pattern
+	line := `"C:\Program Files\shipper tests\the test.exe" -test.v -test.timeout 10m -test.run ` + pattern
 	code, err := l.Exec(t.Context(), host, line, nil, &out, &out)
 	t.Logf("on Wine:\n%s", out.Bytes())
 	if err != nil || code != 0 {

@@ -55,7 +55,9 @@ func TestWineHost(t *testing.T) {
 
 func dialLab(t *testing.T, h lab.Host, https bool) transport.Conn {
 	t.Helper()
-	cfg := winrm.Config{Host: h.Name, Address: h.Address, Port: h.HTTPPort, User: h.User, Password: h.Password}
+	cfg := winrm.Config{Host: h.Name, Address: h.Address, Port: h.HTTPPort, User: h.User, Password: h.Password,
+		// A Send that times out comes twice, and so it may: not here, however slow.
+		OperationTimeout: time.Minute, Grace: time.Minute, Liveness: 5 * time.Minute, DialTimeout: time.Minute}
 	if https {
 		cfg.HTTPS, cfg.Port, cfg.CAFile, cfg.Auth = true, h.HTTPSPort, h.CAFile, winrm.AuthBasic
 	}

@@ -92,7 +92,7 @@ func TestSilentHost(t *testing.T) {
 	h := startServer(t)
 	wall := startWall(t, h.config.Port)
 	cfg := h.config
-	cfg.Port, cfg.Silence = wall.port, 4*time.Second
+	cfg.Port, cfg.Silence = wall.port, 10*time.Second
 	cfg.KnownHosts, cfg.Fingerprint = "", h.fingerprint
 	c := h.dial(t, cfg)
 	p, err := c.Pipe(t.Context(), "cat")

@@ -31,7 +31,7 @@ type Host struct {
 	Read func(file string) ([]byte, error)
 }
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Build compiles the probe program and returns its path.
 func Build(t testing.TB, goos, goarch string) string {

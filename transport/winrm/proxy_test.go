@@ -20,19 +20,15 @@ import (
 
 // startProxy runs tinyproxy, which tunnels to the given ports only and wants
 // a password.
-func startProxy(t *testing.T, ports ...int) (address string, log func() string) {
+func startProxy(t *testing.T, tunnels ...int) (address string, log func() string) {
 	t.Helper()
 	if _, err := exec.LookPath("tinyproxy"); err != nil {
 		t.Skip("tinyproxy is not installed: apt-get install tinyproxy")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	dir := t.TempDir()
-	config := fmt.Sprintf("Port %d\nListen 127.0.0.1\nTimeout 60\nLogFile %q\nLogLevel Connect\nBasicAuth agent secret\n", l.Addr().(*net.TCPAddr).Port, filepath.Join(dir, "log"))
-	for _, p := range ports {
+	port, dir := ports.Free(t), t.TempDir()
+	address = net.JoinHostPort("127.0.0.1", portText(port))
+	config := fmt.Sprintf("Port %d\nListen 127.0.0.1\nTimeout 60\nLogFile %q\nLogLevel Connect\nBasicAuth agent secret\n", port, filepath.Join(dir, "log"))
+	for _, p := range tunnels {
 		config += fmt.Sprintf("ConnectPort %d\n", p)
 	}
 	file := filepath.Join(dir, "tinyproxy.conf")
@@ -48,13 +44,13 @@ func startProxy(t *testing.T, ports ...int) (address string, log func() string) 
 		_ = cmd.Wait()
 	})
 	poll(t, "the proxy", func() bool {
-		c, err := net.Dial("tcp", l.Addr().String())
+		c, err := net.Dial("tcp", address)
 		if err == nil {
 			c.Close()
 		}
 		return err == nil
 	})
-	return l.Addr().String(), func() string {
+	return address, func() string {
 		b, _ := os.ReadFile(filepath.Join(dir, "log"))
 		return string(b)
 	}

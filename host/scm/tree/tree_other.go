@@ -3,9 +3,17 @@
 package tree
 
 import (
+	"errors"
 	"os"
+	"os/exec"
 	"syscall"
+	"time"
 )
+
+// busyPatience is how long a program is waited for that somebody still writes:
+// who wrote it has closed it, but for the copy of the descriptor that another
+// child has until it executes its own program.
+const busyPatience = 10 * time.Second
 
 // held: the process group's number is the program's own.
 type held struct{}
@@ -16,7 +24,14 @@ func (t *Tree) start() error {
 	}
 	t.cmd.SysProcAttr.Setpgid = true
 	dieWithParent(t.cmd.SysProcAttr)
-	return t.cmd.Start()
+	err := t.cmd.Start()
+	for until := time.Now().Add(busyPatience); errors.Is(err, syscall.ETXTBSY) && t.cmd.Stdin == nil && time.Now().Before(until); {
+		time.Sleep(10 * time.Millisecond)
+		c := t.cmd // which starts once only
+		t.cmd = &exec.Cmd{Path: c.Path, Args: c.Args, Env: c.Env, Dir: c.Dir, Stdout: c.Stdout, Stderr: c.Stderr, SysProcAttr: c.SysProcAttr}
+		err = t.cmd.Start()
+	}
+	return err
 }
 
 func (held) signal(pid int, s Signal) error {
