@@ -30,6 +30,7 @@ func (c *checker) watch() {
 		c.within("traffic.accessLog.maxAge", between(l.MaxAge, time.Minute, 366*24*time.Hour), "1m to 8784h")
 		c.within("traffic.accessLog.keep", l.Keep >= 1 && l.Keep <= 1000, "1 to 1000")
 	}
+	c.preview()
 	switch {
 	case t.Metrics == "":
 	case !address(t.Metrics):

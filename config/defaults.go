@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-shipper/shipper/release"
@@ -167,6 +168,7 @@ func (t *Transport) setDefaults() {
 
 // complete fills in what follows from other values, and makes paths absolute.
 func (t *Target) complete() {
+	t.completeTraffic()
 	t.completeService()
 	t.completeRollout()
 	t.completeSignals()
@@ -190,6 +192,13 @@ func (t *Target) complete() {
 		}
 	}
 	t.absolute()
+}
+
+// completeTraffic keeps a preview of which only the port is named on the host.
+func (t *Target) completeTraffic() {
+	if p := t.Traffic.PreviewPort; p != "" && !strings.Contains(p, ":") {
+		t.Traffic.PreviewPort = "127.0.0.1:" + p
+	}
 }
 
 func (t *Target) completeService() {

@@ -146,6 +146,9 @@ type Traffic struct {
 	ClientKey ClientKey     `yaml:"clientKey"`
 	AccessLog AccessLog     `yaml:"accessLog"`
 	Metrics   string        `yaml:"metrics"` // address for Prometheus; empty: none
+
+	PreviewPort     string `yaml:"previewPort" scalar:"any"` // or address, of the new release alone; empty: none
+	PreviewFirewall bool   `yaml:"previewFirewall"`          // open that port too
 }
 
 // Health is checks that go on while a slot has traffic: HTTP or TCP.

@@ -267,7 +267,7 @@ func (s *service) trafficDrift(ctx context.Context, st state, differs func(what,
 	case err == nil && (have.Listen != want.Listen || have.Stable != want.Stable || have.Slots[want.Stable] != want.Slots[want.Stable]):
 		differs("route", routeText(want), routeText(have.Route))
 	}
-	if !st.Traffic.Firewall || !st.Firewall {
+	if openPorts(st.Traffic) == "" || !st.Firewall {
 		return
 	}
 	if err := s.netsh(ctx, "show", "rule", "name="+ruleName(s.name)); err != nil && !errors.Is(err, exec.ErrNotFound) {

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"os/exec"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/go-shipper/shipper/host/rpc"
 )
 
 // netshTimeout bounds one change of the firewall.
@@ -17,7 +20,7 @@ const netshTimeout = 30 * time.Second
 // so that the port is never closed meanwhile. A failure is a note: what is
 // released serves all the same.
 func (s *service) settleFirewall(ctx context.Context, st state) {
-	want := st.Traffic.Firewall && st.Traffic.Router == embedded && st.Stable != ""
+	want := openPorts(st.Traffic) != "" && st.Traffic.Router == embedded && st.Stable != ""
 	if !want && !st.Firewall {
 		return
 	}
@@ -27,13 +30,25 @@ func (s *service) settleFirewall(ctx context.Context, st state) {
 	switch {
 	case err != nil:
 	case want:
-		err = s.openPort(ctx, port(st.Traffic.Listen))
+		err = s.openPort(ctx, openPorts(st.Traffic))
 	default:
 		err = s.closePort(ctx)
 	}
 	if err != nil {
 		s.tell(func() { s.noteOnce("the firewall's rule " + ruleName(s.name) + ": " + err.Error()) })
 	}
+}
+
+// openPorts are those that the rule opens, as netsh wants them.
+func openPorts(t rpc.TrafficConfig) string {
+	var open []string
+	if t.Firewall {
+		open = append(open, port(t.Listen))
+	}
+	if t.PreviewFirewall && t.Preview != "" {
+		open = append(open, port(t.Preview))
+	}
+	return strings.Join(open, ",")
 }
 
 func (s *service) noteOnce(text string) {

@@ -60,7 +60,22 @@ func (s *service) route() (router.Route, bool) {
 			r.Canary, r.Weight, r.Lease, r.Salt = run.Slot, run.Weight, left, run.ID
 		}
 	}
+	s.show(&r)
 	return r, true
+}
+
+// show lets people look at the run's slot from its first shift, which may be
+// to nothing, until it is committed or goes back, and while it is parked. The
+// address is the run's: it is for looking before the commit.
+func (s *service) show(r *router.Route) {
+	run := s.st.Run
+	if s.undoing || s.reverting || !run.running() && !run.parked() {
+		return
+	}
+	r.Preview = run.Traffic.Preview
+	if run.Phase != phaseStarted && run.Slot != r.Stable {
+		r.Shown = run.Slot
+	}
 }
 
 // offers reports whether clients may reach the run's slot: by its weight or,

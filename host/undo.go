@@ -230,10 +230,26 @@ func (s *service) park(ctx context.Context, p rpc.Park) error {
 			return s.free()
 		})
 	})
+	if err == nil {
+		s.showParked(ctx)
+	}
 	if err == errDone {
 		return nil
 	}
 	return err
+}
+
+// showParked lets people go on looking at what waits. It is parked all the
+// same if the router does not hear of it.
+func (s *service) showParked(ctx context.Context) {
+	shown := false
+	s.tell(func() { shown = s.st.Run.parked() && s.st.Run.Traffic.Preview != "" })
+	if !shown {
+		return
+	}
+	if _, err := s.apply(ctx); err != nil {
+		s.log.Warn("the parked release is not shown", "error", err)
+	}
 }
 
 // unpark ends a run that waited too long.

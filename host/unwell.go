@@ -25,5 +25,8 @@ func unwell(v router.View) (notes []string) {
 	if v.MetricsProblem != "" {
 		notes = append(notes, "the metrics are not served: "+v.MetricsProblem)
 	}
+	if v.PreviewProblem != "" {
+		notes = append(notes, "the preview is not served: "+v.PreviewProblem)
+	}
 	return notes
 }

@@ -388,7 +388,7 @@ func (p *Pipeline) ports() rpc.Ports {
 func (p *Pipeline) traffic() rpc.TrafficConfig {
 	t := p.Target.Traffic
 	return rpc.TrafficConfig{
-		Router: t.Router, Listen: t.Listen, DrainTimeout: t.DrainTimeout, Boot: t.Boot, TunnelGrace: t.TunnelGrace, Firewall: t.Firewall, Public: public(t), Watch: watch(t),
+		Router: t.Router, Listen: t.Listen, DrainTimeout: t.DrainTimeout, Boot: t.Boot, TunnelGrace: t.TunnelGrace, Firewall: t.Firewall, PreviewFirewall: t.PreviewFirewall, Public: public(t), Watch: watch(t),
 	}
 }
 

@@ -251,7 +251,7 @@ func (d *driver) tellNote(note any) {
 			Elapsed: n.Elapsed.Seconds(), Evidence: n.Evidence,
 		})
 	case rollout.PauseNote:
-		d.story.note(journal.TypePaused, "", n.Why)
+		d.story.note(journal.TypePaused, "", n.Why+d.p.previewed())
 	case rollout.WarningNote:
 		d.story.note(journal.TypeWarning, "", n.Text)
 	}

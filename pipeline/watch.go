@@ -5,10 +5,18 @@ import (
 	"github.com/go-shipper/shipper/host/rpc"
 )
 
+// previewed tells where a release that waits can be looked at.
+func (p *Pipeline) previewed() string {
+	if at := p.Target.Traffic.PreviewPort; at != "" {
+		return "; the new release alone answers at " + at + " of each host"
+	}
+	return ""
+}
+
 // watch is how the router looks after the slots and what it tells. What is
 // not asked for is left out, its defaults too.
 func watch(t config.Traffic) rpc.Watch {
-	w := rpc.Watch{SlowStart: t.SlowStart, ClientKey: rpc.ClientKey(t.ClientKey), Metrics: t.Metrics}
+	w := rpc.Watch{SlowStart: t.SlowStart, ClientKey: rpc.ClientKey(t.ClientKey), Metrics: t.Metrics, Preview: t.PreviewPort}
 	if t.Health.HTTP != "" || t.Health.TCP {
 		w.Health = rpc.Health(t.Health)
 	}

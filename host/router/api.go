@@ -31,6 +31,8 @@ type Route struct {
 	Stable release.Slot            `json:"stable"` // empty: no release yet; what Weight leaves is answered by 503
 	Canary release.Slot            `json:"canary"` // empty: none
 	Weight release.Weight          `json:"weight"` // of the canary
+	// Shown answers at Preview, whatever its weight; empty: 503 there.
+	Shown release.Slot `json:"shown,omitempty"`
 	// Lease is how long Weight holds from the moment the router takes it;
 	// afterwards everything goes to Stable. 0 only with Weight 0.
 	Lease        time.Duration `json:"lease"`
@@ -68,7 +70,8 @@ type View struct {
 	FailOpen bool `json:"failOpen,omitempty"`
 	// MetricsProblem says why the address for metrics is not served.
 	MetricsProblem string `json:"metricsProblem,omitempty"`
-	Problem        string `json:"problem,omitempty"` // why the public address is not served
+	PreviewProblem string `json:"previewProblem,omitempty"` // the same of Preview
+	Problem        string `json:"problem,omitempty"`        // why the public address is not served
 	// Certificates are those that are served.
 	Certificates []certs.Status `json:"certificates,omitempty"`
 }

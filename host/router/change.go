@@ -59,6 +59,7 @@ func (r *Router) take(s *service, route Route, f *front) {
 	s.apply(route, r.nextGeneration())
 	r.mirror(s)
 	r.keepMetrics()
+	r.keepPreviews()
 	if f != nil {
 		r.open(f)
 	} else {
@@ -98,6 +99,7 @@ func (r *Router) forget(name string, match uint64) (*service, *front, error) {
 	}
 	delete(r.services, name)
 	r.keepMetrics()
+	r.keepPreviews()
 	r.elder.tell(message{Forget: name})
 	return s, r.rewire(s.table.Load().route.Listen), nil
 }
@@ -136,9 +138,11 @@ func (r *Router) startDrain(name string, slot release.Slot, match uint64) (*serv
 		return nil, nil, fmt.Errorf("%w: %s has no address for slot %q", ErrNotFound, name, slot)
 	case in == t.stable:
 		return nil, nil, fmt.Errorf("%w: slot %s of %s is stable", ErrConflict, slot, name)
-	case in == t.canary:
+	case in == t.canary || in == t.shown:
 		route := t.route
-		route.Canary, route.Weight, route.Lease = "", 0, 0
+		if route.Shown = ""; in == t.canary {
+			route.Canary, route.Weight, route.Lease = "", 0, 0
+		}
 		s.apply(route, r.nextGeneration())
 		r.mirror(s)
 	}

@@ -21,9 +21,10 @@ const (
 
 // client is who asks, as far as the choice of a slot needs it.
 type client struct {
-	addr   netip.Addr    // behind proxies that are trusted
-	header http.Header   // nil: a connection, of which nothing is read
-	cookie *http.Request // the same request, which parses them
+	addr    netip.Addr    // behind proxies that are trusted
+	header  http.Header   // nil: a connection, of which nothing is read
+	cookie  *http.Request // the same request, which parses them
+	preview bool          // it came to the preview
 }
 
 // policy is a route's part in the choice, parsed once.
@@ -48,6 +49,9 @@ func newPolicy(r Route) policy {
 
 // pick chooses for one request. Nothing but stable is chosen without a lease.
 func (t *table) pick(now time.Time, c client, draw func(n int) int) choice {
+	if c.preview {
+		return choice{in: t.shown, shown: true}
+	}
 	if t.canary == nil || t.route.Lease == 0 || t.expired(now) {
 		return choice{in: t.stable}
 	}

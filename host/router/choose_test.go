@@ -30,7 +30,7 @@ func seededOnce(int) int { panic("a sticky client was drawn") }
 func by(key string) client {
 	r := &http.Request{Header: http.Header{"Cookie": {"other=1; id=" + key}, "X-User": {key}}}
 	n := rand.New(rand.NewPCG(uint64(len(key)), 1))
-	return client{netip.AddrFrom4([4]byte{10, byte(n.Uint32()), byte(n.Uint32()), 1}), r.Header, r}
+	return client{netip.AddrFrom4([4]byte{10, byte(n.Uint32()), byte(n.Uint32()), 1}), r.Header, r, false}
 }
 
 // Raising the weight only adds clients to the canary, for every key, salt and
@@ -116,7 +116,7 @@ func TestAClientMayChoose(t *testing.T) {
 		if cookie != "" {
 			r.Header.Set("Cookie", "canary="+cookie)
 		}
-		return client{netip.MustParseAddr(from), r.Header, r}
+		return client{netip.MustParseAddr(from), r.Header, r, false}
 	}
 	both := rpc.Match{Header: "x-canary", Cookie: "canary"}
 	listed := rpc.Match{Header: "X-Canary", Values: []string{"tester-7"}, Allow: []string{"10.1.0.0/16"}}

@@ -51,9 +51,9 @@ func (d *door) Accept() (net.Conn, error) {
 			s = tls.Server(s, d.tls)
 		}
 		if routes.tcp == nil {
-			return &clientConn{stream: s, https: routes.secure}, nil
+			return &clientConn{stream: s, https: routes.secure, preview: d.front.preview}, nil
 		}
-		routes.tcp.acceptTCP(s)
+		routes.tcp.acceptTCP(s, d.front.preview)
 		d.front.count(nil, http.StateHijacked) // claimed, or given up
 	}
 }
@@ -63,6 +63,7 @@ func (d *door) Accept() (net.Conn, error) {
 type clientConn struct {
 	stream
 	https   bool
+	preview bool // it came to the preview
 	scanner strict.Scanner
 	refused error
 	tunnel  atomic.Bool // its bytes are no HTTP any more

@@ -22,6 +22,7 @@ type choice struct {
 	weight release.Weight // by which it was drawn
 	key    string         // by which the client sticks
 	canary *instance      // of the draw
+	shown  bool           // by its preview
 	passed *instance      // the canary that would have been it, and is out of use
 }
 

@@ -22,6 +22,7 @@ const (
 // front is a public address that is bound, for all services behind it.
 type front struct {
 	listen   string
+	preview  bool // of one service's new release
 	listener *socket.Listener
 	server   *http.Server
 	routes   atomic.Pointer[routes]

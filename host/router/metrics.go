@@ -76,14 +76,17 @@ func (m *metricsFront) close() {
 	m.server.Close()
 }
 
-// endMetrics frees the addresses, for the next router.
-func (r *Router) endMetrics() {
+// endSides frees the addresses that are not handed over, for the next router.
+func (r *Router) endSides() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, m := range r.metrics {
 		m.close()
 	}
 	clear(r.metrics)
+	for name, f := range r.previews {
+		r.endPreview(name, f)
+	}
 }
 
 func (r *Router) scrape(w http.ResponseWriter, wanted func(View) bool) {

@@ -83,6 +83,9 @@ func (s *service) claimPinned(conn *clientConn, c client) *exchange {
 	}
 	t := s.table.Load()
 	held := one.in == t.stable || one.in == t.canary && t.route.Lease > 0 && !t.expired(s.env.Now())
+	if one.shown {
+		held = one.in == t.shown
+	}
 	if !held || !one.in.claim() {
 		return nil
 	}

@@ -61,6 +61,7 @@ type Router struct {
 	services   map[string]*service
 	fronts     map[string]*front // by their addresses
 	metrics    map[string]*metricsFront
+	previews   map[string]*front // by service
 	generation uint64
 	closed     bool
 	passing    bool            // another router takes over, or did: nothing is changed here
@@ -108,6 +109,7 @@ func New(o Options) *Router {
 		services: map[string]*service{},
 		fronts:   map[string]*front{},
 		metrics:  map[string]*metricsFront{},
+		previews: map[string]*front{},
 		left:     make(chan struct{}),
 		// Higher than any generation of an earlier start, so that nobody's
 		// memory of one matches by chance.
@@ -138,7 +140,7 @@ func (r *Router) Run(ctx context.Context) error {
 		return fmt.Errorf("start router: %w", err)
 	}
 	followed := r.keepServing(ctx)
-	r.endMetrics()
+	r.endSides()
 	if followed {
 		r.leave()
 		r.control.close(false)
@@ -202,6 +204,7 @@ func (r *Router) bindMissing() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.keepMetrics()
+	r.keepPreviews()
 	for _, s := range r.services {
 		listen := s.table.Load().route.Listen
 		if r.fronts[listen] != nil || r.closed || r.passing {

@@ -24,6 +24,7 @@ type table struct {
 	certs      *certs.Set // nil: no TLS
 	stable     *instance  // nil: none
 	canary     *instance  // nil: none
+	shown      *instance  // nil: none
 }
 
 // expired reports whether the weight's lease ran out. Nobody has to notice:
@@ -57,6 +58,7 @@ type service struct {
 	readyOnce sync.Once
 
 	metricsProblem string // why its metrics are not served; Router.mu guards it
+	previewProblem string
 
 	problem string // why its address is not bound; Router.mu guards it
 }
@@ -95,31 +97,26 @@ func (s *service) serve(w http.ResponseWriter, r *http.Request, v *visit) {
 		v.refuse(w, http.StatusMethodNotAllowed, "CONNECT is not served here")
 		return
 	}
-	if !s.admit(w, r, v) {
-		return
-	}
-	if !s.awaitReady(r.Context()) {
-		w.Header().Set("Retry-After", "5")
-		v.refuse(w, http.StatusServiceUnavailable, "the service is starting")
+	if !conn.preview && !s.opens(w, r, v) {
 		return
 	}
 	dropUpgrade(r.Header)
 	addr := cleanForwarded(r, s.table.Load().policy.trusted, conn.https)
-	c := client{addr, r.Header, r}
+	c := client{addr, r.Header, r, conn.preview}
 	x := s.claimPinned(conn, c)
 	if x == nil {
 		x = s.claim(c)
 	}
 	v.meets(x, addr)
 	if x.in == nil {
-		v.refuse(w, http.StatusServiceUnavailable, "no release of this service is running here")
+		v.refuse(w, http.StatusServiceUnavailable, nobody(conn.preview))
 		return
 	}
 	b := prepare(w, r)
 	defer b.end()
 	err := forward(w, r, x, s.via(conn, r, x))
 	if mayFallBack(r, err) && b.rewind() == nil {
-		if stable := s.claimStable(x.in); stable != nil {
+		if stable := s.claimStable(x.choice); stable != nil {
 			s.tellFallback(x.in, err)
 			x.choice, x.fallback = choice{in: stable}, true
 			err = forward(w, r, x, s.via(conn, r, x))
@@ -128,6 +125,28 @@ func (s *service) serve(w http.ResponseWriter, r *http.Request, v *visit) {
 	if err != nil {
 		v.refuse(w, statusOf(err), "the service did not answer")
 	}
+}
+
+// opens lets a request of the public address in: when nothing holds it, and
+// after a start of the router when stable answers.
+func (s *service) opens(w http.ResponseWriter, r *http.Request, v *visit) bool {
+	if !s.admit(w, r, v) {
+		return false
+	}
+	if !s.awaitReady(r.Context()) {
+		w.Header().Set("Retry-After", "5")
+		v.refuse(w, http.StatusServiceUnavailable, "the service is starting")
+		return false
+	}
+	return true
+}
+
+// nobody is why no instance answers.
+func nobody(preview bool) string {
+	if preview {
+		return "there is nothing to preview: no new release waits here"
+	}
+	return "no release of this service is running here"
 }
 
 // prepare makes the body one that can be sent again, and lets an instance
@@ -165,10 +184,11 @@ func (s *service) claim(c client) *exchange {
 	}
 }
 
-// claimStable takes stable for a request that failed did not answer.
-func (s *service) claimStable(failed *instance) *instance {
+// claimStable takes stable for a request that another instance did not answer,
+// unless that was asked for by its preview.
+func (s *service) claimStable(failed choice) *instance {
 	t := s.table.Load()
-	if t.stable == nil || t.stable == failed || !t.stable.claim() {
+	if failed.shown || t.stable == nil || t.stable == failed.in || !t.stable.claim() {
 		return nil
 	}
 	return t.stable

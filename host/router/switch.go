@@ -27,9 +27,10 @@ func (s *service) applyUntil(route Route, generation uint64, deadline time.Time)
 		instances: map[release.Slot]*instance{},
 	}
 	for slot, addr := range route.Slots {
-		next.instances[slot] = s.instance(old.instances[slot], slot, addr, route.Speak == rpc.SpeakH2C, slot == route.Stable || slot == route.Canary)
+		next.instances[slot] = s.instance(old.instances[slot], slot, addr, route.Speak == rpc.SpeakH2C, slot == route.Stable || slot == route.Canary || slot == route.Shown)
 	}
 	next.stable, next.canary = next.instances[route.Stable], next.instances[route.Canary]
+	next.shown = next.instances[route.Shown]
 	s.attend(next)
 	s.keepAccessLog(route.AccessLog)
 	s.table.Store(next)
@@ -76,7 +77,7 @@ func (s *service) view() View {
 	v := View{
 		Route: t.route, Generation: t.generation, Epoch: s.epoch,
 		Expired: t.expired(now), Inflight: map[release.Slot]int64{}, Out: map[release.Slot]string{},
-		Ready: s.isReady(), Problem: s.problem, MetricsProblem: s.metricsProblem,
+		Ready: s.isReady(), Problem: s.problem, MetricsProblem: s.metricsProblem, PreviewProblem: s.previewProblem,
 	}
 	if t.certs != nil {
 		v.Certificates = t.certs.Status()

@@ -14,10 +14,10 @@ import (
 // and copy both ways until both ends have said all. A connection is a request
 // that is answered by the instance's first byte. It is claimed before the next
 // one is accepted, so that a drain which begins then waits for it.
-func (s *service) acceptTCP(raw stream) {
-	who := client{addr: peerOf(raw.RemoteAddr().String())}
+func (s *service) acceptTCP(raw stream, preview bool) {
+	who := client{addr: peerOf(raw.RemoteAddr().String()), preview: preview}
 	x := &exchange{}
-	ready := s.isReady()
+	ready := preview || s.isReady()
 	if ready {
 		x = s.claim(who)
 	}
@@ -43,7 +43,7 @@ func (s *service) serveTCP(raw stream, x *exchange) {
 	if !isConnect(err) {
 		return
 	}
-	if stable := s.claimStable(x.in); stable != nil {
+	if stable := s.claimStable(x.choice); stable != nil {
 		s.tellFallback(x.in, err)
 		x.choice, x.fallback = choice{in: stable}, true
 		_ = tunnel(ctx, raw, x) // counted there

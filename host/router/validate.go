@@ -54,7 +54,7 @@ func (r Route) Validate() error {
 	for _, check := range []func() error{
 		r.checkName, r.checkListen, r.checkSlots, r.checkRoles, r.checkTimes,
 		r.checkHosts, r.checkPath, r.checkMode, r.checkTLS, r.checkChoice, r.checkNetworks,
-		r.checkHealth, r.checkOutlier, r.checkTelling,
+		r.checkHealth, r.checkOutlier, r.checkTelling, r.checkSides,
 	} {
 		if err := check(); err != nil {
 			return fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -94,7 +94,7 @@ func (r Route) checkSlots() error {
 }
 
 func (r Route) checkRoles() error {
-	for role, slot := range map[string]release.Slot{"stable": r.Stable, "canary": r.Canary} {
+	for role, slot := range map[string]release.Slot{"stable": r.Stable, "canary": r.Canary, "shown": r.Shown} {
 		if slot != "" && r.Slots[slot] == "" {
 			return fmt.Errorf("%s is %q, which has no address", role, slot)
 		}
@@ -135,7 +135,7 @@ func (r Route) tunnelGrace() time.Duration { return cmp.Or(r.TunnelGrace, r.Drai
 
 // lasting is what outlives a start of the router: never a canary's share.
 func (r Route) lasting() Route {
-	r.Canary, r.Weight, r.Lease, r.Salt = "", 0, 0, ""
+	r.Canary, r.Weight, r.Lease, r.Salt, r.Shown = "", 0, 0, "", ""
 	r.Hold, r.HoldLimit = 0, 0
 	return r
 }

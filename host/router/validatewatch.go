@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-shipper/shipper/release"
 )
 
 // withWatchDefaults fills in what may be left out of what is asked for.
@@ -65,14 +67,26 @@ func (r Route) checkTelling() error {
 		return fmt.Errorf("accessLog.maxAge %v: want 1 min to 366 days", l.MaxAge)
 	case l.Keep < 0 || l.Keep > 1000:
 		return fmt.Errorf("accessLog.keep %d: want at most 1000", l.Keep)
-	case r.Metrics == "":
-		return nil
 	}
-	if _, _, err := splitListen(r.Metrics); err != nil {
-		return fmt.Errorf("metrics %q: %w", r.Metrics, err)
-	}
-	if overlap(r.Metrics, r.Listen) {
-		return fmt.Errorf("metrics %q: that is the public address", r.Metrics)
+	return nil
+}
+
+// checkSides looks at the addresses beside the public one.
+func (r Route) checkSides() error {
+	taken := []string{r.Listen, r.Slots[release.Blue], r.Slots[release.Green]}
+	for _, side := range [][2]string{{"metrics", r.Metrics}, {"preview", r.Preview}} {
+		if side[1] == "" {
+			continue
+		}
+		if _, _, err := splitListen(side[1]); err != nil {
+			return fmt.Errorf("%s %q: %w", side[0], side[1], err)
+		}
+		for _, other := range taken {
+			if overlap(side[1], other) {
+				return fmt.Errorf("%s %q: %s is taken already", side[0], side[1], other)
+			}
+		}
+		taken = append(taken, side[1])
 	}
 	return nil
 }

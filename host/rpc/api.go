@@ -210,6 +210,8 @@ type TrafficConfig struct {
 	Boot         string        `json:"boot"` // hold | refuse
 	TunnelGrace  time.Duration `json:"tunnelGrace,omitempty"`
 	Firewall     bool          `json:"firewall,omitempty"` // a rule of the Windows Firewall opens the port
+	// PreviewFirewall opens that of Preview.
+	PreviewFirewall bool `json:"previewFirewall,omitempty"`
 	Public
 	Watch
 }

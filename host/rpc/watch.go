@@ -11,6 +11,7 @@ type Watch struct {
 	ClientKey ClientKey     `json:"clientKey,omitzero"`
 	AccessLog AccessLog     `json:"accessLog,omitzero"`
 	Metrics   string        `json:"metrics,omitempty"` // host:port where Prometheus finds the counters
+	Preview   string        `json:"preview,omitempty"` // host:port at which only the new release answers
 }
 
 // Health are active checks of the slots that have a role. With neither HTTP
