@@ -113,6 +113,8 @@ type StepBegan struct {
 	Step    int    `json:"step"` // from 1
 	Steps   int    `json:"steps"`
 	What    string `json:"what"` // "setWeight 5%", "pause 30s", "bake 5m", "analysis"
+
+	Hosts []string `json:"hosts,omitempty"` // of the batch, with its first step
 }
 
 // Arm is one side of a measurement.

@@ -58,8 +58,9 @@ type ReportNote struct {
 // ReportHost is how the run ended on one host.
 type ReportHost struct {
 	Host    string          `json:"host"`
-	End     string          `json:"end"`     // committed | undone | not touched
-	Release release.Release `json:"release"` // that it had then
+	Batch   int             `json:"batch,omitempty"` // of several
+	End     string          `json:"end"`             // committed | undone | not touched
+	Release release.Release `json:"release"`         // that it had then
 	Slot    release.Slot    `json:"slot,omitempty"`
 	By      string          `json:"by,omitempty"` // of undone: controller | guard | operator
 	Why     string          `json:"why,omitempty"`

@@ -239,7 +239,7 @@ func (d *driver) tellNote(note any) {
 	case rollout.StepNote:
 		d.keepLooks()
 		d.entered = true
-		d.story.tell(journal.TypeStep, "", journal.StepBegan{Batch: n.Batch, Batches: n.Batches, Step: n.Step, Steps: n.Steps, What: n.What})
+		d.story.tell(journal.TypeStep, "", journal.StepBegan{Batch: n.Batch, Batches: n.Batches, Step: n.Step, Steps: n.Steps, What: n.What, Hosts: n.Hosts})
 	case rollout.MeasurementNote:
 		d.story.tell(journal.TypeMeasurement, "", journal.Measurement{
 			Signal: n.Signal, Canary: arm(n.Canary), Stable: arm(n.Stable), Outcome: string(n.Outcome), Why: n.Why,

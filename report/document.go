@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,7 +23,7 @@ func Document(w io.Writer, d journal.Report, markdown bool, zone *time.Location)
 	p := &page{markdown: markdown, from: d.Started}
 	p.title(title(d.RunStarted, journal.Result{State: d.State, Verb: d.Verb}))
 	p.facts(d, zone)
-	p.rows("Hosts", []string{"host", "ended", "with", "how"}, hostEnds(d))
+	p.rows("Hosts", hostHead(d), hostEnds(d))
 	p.rows("Steps", []string{"after", "step"}, p.steps(d))
 	p.rows("Verdicts", []string{"after", "step", "outcome", "evidence"}, p.judgements(d))
 	p.rows("Requests, warnings, hooks", []string{"after", "what", "host", ""}, p.notes(d))
@@ -147,9 +149,29 @@ func hostEnds(d journal.Report) [][]string {
 		if h.Slot != "" {
 			with += " in " + string(h.Slot)
 		}
-		rows = append(rows, []string{h.Host, h.End, orDash(with), how})
+		row := []string{h.Host}
+		if inBatches(d) {
+			batch := "-"
+			if h.Batch > 0 {
+				batch = strconv.Itoa(h.Batch)
+			}
+			row = append(row, batch)
+		}
+		rows = append(rows, append(row, h.End, orDash(with), how))
 	}
 	return rows
+}
+
+// hostHead names the columns of hostEnds.
+func hostHead(d journal.Report) []string {
+	if inBatches(d) {
+		return []string{"host", "batch", "ended", "with", "how"}
+	}
+	return []string{"host", "ended", "with", "how"}
+}
+
+func inBatches(d journal.Report) bool {
+	return slices.ContainsFunc(d.HostEnds, func(h journal.ReportHost) bool { return h.Batch > 0 })
 }
 
 func (p *page) after(t time.Time) string { return clock(t.Sub(p.from)) }

@@ -228,10 +228,22 @@ func smoked(d journal.Smoke) said {
 	return said{"smoke", "ok, " + detail, plain}
 }
 
+// members names the hosts of a batch, if they are told and not too many for a line.
+func members(hosts []string) string {
+	const most = 6
+	switch n := len(hosts); {
+	case n == 0:
+		return ""
+	case n > most:
+		return fmt.Sprintf(" (%s and %d more)", clean(strings.Join(hosts[:most-1], ", ")), n-most+1)
+	}
+	return " (" + clean(strings.Join(hosts, ", ")) + ")"
+}
+
 func stepped(d journal.StepBegan) said {
 	text := fmt.Sprintf("%d/%d %s", d.Step, d.Steps, clean(d.What))
 	if d.Batches > 1 {
-		text = fmt.Sprintf("batch %d/%d, step %s", d.Batch, d.Batches, text)
+		text = fmt.Sprintf("batch %d/%d%s, step %s", d.Batch, d.Batches, members(d.Hosts), text)
 	}
 	return said{"step", text, good}
 }

@@ -11,7 +11,7 @@ import (
 // Run makes one report out of a run's records, as far as they go: a run whose
 // controller died has no result, but its hosts tell how they ended.
 func Run(records []journal.Record) journal.Report {
-	r := runReader{hosts: map[string]journal.ReportHost{}, last: map[string]journal.Judgement{}}
+	r := runReader{hosts: map[string]journal.ReportHost{}, last: map[string]journal.Judgement{}, batches: map[string]int{}}
 	for _, rec := range records {
 		r.read(rec)
 	}
@@ -23,6 +23,7 @@ func Run(records []journal.Record) journal.Report {
 		}
 	}
 	for _, h := range r.hosts {
+		h.Batch = r.batches[h.Host]
 		out.HostEnds = append(out.HostEnds, h)
 	}
 	slices.SortFunc(out.HostEnds, func(a, b journal.ReportHost) int { return cmp.Compare(a.Host, b.Host) })
@@ -38,6 +39,8 @@ type runReader struct {
 	step  string
 	last  map[string]journal.Judgement // by signal, of the present step
 	hosts map[string]journal.ReportHost
+
+	batches map[string]int // by host
 }
 
 func (r *runReader) read(rec journal.Record) {
@@ -57,6 +60,10 @@ func (r *runReader) read(rec journal.Record) {
 		r.endStep()
 		d := decode[journal.StepBegan](rec)
 		r.out.Steps = append(r.out.Steps, journal.ReportStep{Time: rec.Time, StepBegan: d})
+		for _, host := range d.Hosts {
+			r.batches[host] = d.Batch
+		}
+		d.Hosts = nil
 		r.step = stepped(d).text
 	case journal.TypeMeasurement:
 		d := decode[journal.Measurement](rec)

@@ -81,3 +81,29 @@ func TestReportOfALostRun(t *testing.T) {
 		t.Errorf("nothing: %+v", d)
 	}
 }
+
+// TestReportShowsTheBatches: whose turn it was, and when.
+func TestReportShowsTheBatches(t *testing.T) {
+	d := Run(recorded(
+		journal.TypeRunStarted, "", journal.RunStarted{Verb: "deploy", Service: "orders", Hosts: []string{"a", "b", "c", "d"}},
+		journal.TypeStep, "", journal.StepBegan{Batch: 1, Batches: 3, Step: 1, Steps: 2, What: "setWeight 5%", Hosts: []string{"c"}},
+		journal.TypeMeasurement, "", journal.Measurement{Signal: "errors", Outcome: "Inconclusive", Why: "too few"},
+		journal.TypeStep, "", journal.StepBegan{Batch: 1, Batches: 3, Step: 2, Steps: 2, What: "setWeight 100%"},
+		journal.TypeStep, "", journal.StepBegan{Batch: 2, Batches: 3, Step: 1, Steps: 1, What: "setWeight 100%", Hosts: []string{"a", "b"}},
+	))
+	var out strings.Builder
+	if err := Document(&out, d, true, time.UTC); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"batch 1/3 (c), step 1/2 setWeight 5%", "batch 1/3, step 2/2 setWeight 100%", "batch 2/3 (a, b), step 1/1", "| batch 1/3, step 1/2 setWeight 5% | errors Inconclusive",
+		"| host | batch | ended |", "| a | 2 | not touched |", "| c | 1 | not touched |", "| d | - | not touched |",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	if got := members([]string{"1", "2", "3", "4", "5", "6", "7", "8"}); got != " (1, 2, 3, 4, 5 and 3 more)" {
+		t.Errorf("%q", got)
+	}
+}

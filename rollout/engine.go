@@ -58,6 +58,7 @@ type Engine struct {
 	starved bool   // too little data, a person decides
 	stuck   *stuck // failed, and onFailure is pause
 	closed  string // why the next batch may not begin
+	told    int    // batch of which a step was noted last
 	hinted  bool   // it was told what the step waits for
 	skipped bool   // the waits of the step that runs are over
 
@@ -203,7 +204,7 @@ func (e *Engine) next() {
 	}
 	if o.step > 0 && (o.batch != before.batch || o.step != before.step) {
 		e.skipped, e.hinted = false, false
-		e.note(StepNote{Batch: o.batch, Batches: e.batches(), Step: o.step, Steps: o.steps, What: o.what})
+		e.noteStep(o)
 	}
 	if o.verb != Shift { // which is of the step before until it is done
 		e.judge.Reach(e.now, o.reached)
@@ -229,6 +230,16 @@ func (e *Engine) next() {
 	case o.gate:
 		e.wake(e.now.Add(e.plan.SettleTime))
 	}
+}
+
+// noteStep tells the hosts of a batch with its first step.
+func (e *Engine) noteStep(o op) {
+	n := StepNote{Batch: o.batch, Batches: e.batches(), Step: o.step, Steps: o.steps, What: o.what}
+	if n.Batches > 1 && o.batch != e.told {
+		n.Hosts = o.hosts
+	}
+	e.told = o.batch
+	e.note(n)
 }
 
 // enterBatch marks the batch before as through, and gives the new one a judge.

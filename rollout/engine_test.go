@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -37,6 +38,15 @@ func TestBatchesAndFirstDeploys(t *testing.T) {
 	r.wantEnd(Promoted)
 	r.wantTold(Shift, "a1 5%", "a1 95%", "a1 100%", "b1 5%", "b2 5%", "b1 95%", "b2 95%", "b1 100%", "b2 100%", "a2 100%")
 	r.wantTold(Prepare, "a1", "b1", "b2", "a2")
+	var told []string
+	for _, n := range r.notes() {
+		if s, ok := n.(StepNote); ok && s.Hosts != nil {
+			told = append(told, fmt.Sprint(s.Batch, "/", s.Step, " ", s.Hosts))
+		}
+	}
+	if want := []string{"1/1 [a1]", "2/1 [b1 b2]", "3/1 [a2]"}; !slices.Equal(told, want) {
+		t.Errorf("batches told %q, want %q", told, want)
+	}
 }
 
 func TestBlueGreenShiftsAllAtOnce(t *testing.T) {

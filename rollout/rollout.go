@@ -248,6 +248,7 @@ type (
 	StepNote struct {
 		Batch, Batches, Step, Steps int
 		What                        string
+		Hosts                       []string // of the batch, where it begins and is one of several
 	}
 	// MeasurementNote tells one judged look at a signal.
 	MeasurementNote struct {
