@@ -83,7 +83,7 @@ type Service struct {
 	StopSignal   string            `yaml:"stopSignal" enum:"ctrl-break|ctrl-c|stdin-close|http|kill"`
 	StopURL      string            `yaml:"stopURL"`
 	StartTimeout time.Duration     `yaml:"startTimeout"`
-	Data         string            `yaml:"data" enum:"shared|exclusive"` // whether two instances may have it at a time
+	Data         string            `yaml:"data" enum:"shared|perSlot|exclusive"` // whether two instances may have it at a time
 	Ports        Ports             `yaml:"ports"`
 }
 

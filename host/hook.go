@@ -106,7 +106,7 @@ func (s *service) equipHook(ctx context.Context, rev release.Revision, p rpc.Hoo
 		return err
 	}
 	if err := s.share(account, map[string]acl.Access{
-		dir: acl.Read, filepath.Dir(s.g.opts.Executable): acl.Read, s.hookDir(): acl.Read, logs: acl.Modify, s.dataDir(): acl.Modify,
+		dir: acl.Read, filepath.Dir(s.g.opts.Executable): acl.Read, s.hookDir(): acl.Read, logs: acl.Modify, s.dataDir(rev, slot): acl.Modify,
 	}); err != nil {
 		return err
 	}

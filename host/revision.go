@@ -35,7 +35,14 @@ func (s *service) slotDir(slot release.Slot) string {
 	return filepath.Join(s.g.opts.Layout.Service(s.name), "slots", string(slot))
 }
 
-func (s *service) dataDir() string { return filepath.Join(s.g.opts.Layout.Service(s.name), "data") }
+// dataDir is where the instances keep what outlives them, in common or each slot for itself.
+func (s *service) dataDir(r release.Revision, slot release.Slot) string {
+	dir := filepath.Join(s.g.opts.Layout.Service(s.name), "data")
+	if r.DataPerSlot {
+		return filepath.Join(dir, string(slot))
+	}
+	return dir
+}
 
 func (s *service) box() secret.Box { return secret.NewBox(s.g.opts.Layout.Guard()) }
 
@@ -141,7 +148,7 @@ type words struct {
 func (s *service) words(r release.Revision, slot release.Slot, port int) words {
 	return words{
 		Listen: fmt.Sprintf("127.0.0.1:%d", port), Port: port, Slot: string(slot), Version: r.Release.Version,
-		DataDir: s.dataDir(), LogDir: s.g.opts.Layout.Logs(s.name, slot),
+		DataDir: s.dataDir(r, slot), LogDir: s.g.opts.Layout.Logs(s.name, slot),
 		ConfigDir: filepath.Join(s.slotDir(slot), configName),
 	}
 }

@@ -86,7 +86,7 @@ func (s *service) outfit(r release.Revision, slot release.Slot, port int) (relea
 func (s *service) grant(r release.Revision, slot release.Slot) error {
 	return s.share(s.account(r, slot), map[string]acl.Access{
 		s.g.store.Path(s.name, r.Release): acl.Read, filepath.Dir(s.g.opts.Executable): acl.Read, s.slotDir(slot): acl.Read,
-		s.g.opts.Layout.Logs(s.name, slot): acl.Modify, s.dataDir(): acl.Modify,
+		s.g.opts.Layout.Logs(s.name, slot): acl.Modify, s.dataDir(r, slot): acl.Modify,
 	})
 }
 

@@ -38,6 +38,7 @@ func (p *Pipeline) revision(m packaging.Manifest, t packaging.TargetManifest, se
 		StopSignal:  s.StopSignal,
 		StopURL:     s.StopURL,
 		StopTimeout: s.StopTimeout.Milliseconds(),
+		DataPerSlot: s.Data == "perSlot",
 	}
 	for _, d := range s.Recovery {
 		r.Recovery = append(r.Recovery, d.Milliseconds())

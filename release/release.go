@@ -86,6 +86,7 @@ type Revision struct {
 	StopURL     string            `json:"stopURL,omitempty"`     // for stopSignal http: path on the slot's own port
 	StopTimeout int64             `json:"stopTimeout,omitempty"` // milliseconds
 	Recovery    []int64           `json:"recovery,omitempty"`    // milliseconds before each restart, after the commit
+	DataPerSlot bool              `json:"dataPerSlot,omitempty"` // {{.DataDir}} is not the other slot's
 	// Fingerprints names each secret with a keyed fingerprint of its value.
 	Fingerprints map[string]string `json:"fingerprints,omitempty"`
 }
