@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -91,4 +92,30 @@ func TestNoWayBackBehindAnIrreversibleRelease(t *testing.T) {
 	b.want(res, err, rollout.Promoted, 0)
 	res, err = b.pipeline().Rollback(t.Context(), RollbackRequest{})
 	b.want(res, err, rollout.RolledBack, 0)
+}
+
+// A plan says what it means that there is no way back, and takes it along.
+func TestIrreversiblePlan(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.steps()
+	res, err := b.deploy(t.Context(), "1.0.0", nil)
+	b.want(res, err, rollout.Promoted, 0)
+	b.forget()
+	planned, err := b.pipeline().Plan(t.Context(), DeployRequest{Bundle: b.bundle("1.1.0"), Irreversible: true, Record: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := b.story(); !strings.Contains(s, "IRREVERSIBLE") || !strings.Contains(s, "a failure means freeze") {
+		t.Errorf("the plan says:\n%s", s)
+	}
+	path := filepath.Join(t.TempDir(), "release.plan")
+	if err := planned.File.Write(path); err != nil {
+		t.Fatal(err)
+	}
+	res, err = b.pipeline().Deploy(t.Context(), DeployRequest{Plan: path})
+	b.want(res, err, rollout.Promoted, 0)
+	if _, err := b.pipeline().Rollback(t.Context(), RollbackRequest{}); err == nil || !strings.Contains(err.Error(), "irreversible") {
+		t.Errorf("rollback behind it: %v", err)
+	}
 }

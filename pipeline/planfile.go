@@ -42,6 +42,7 @@ type PlanFile struct {
 	Batches        [][]string        `json:"batches"`
 	AllowDowngrade bool              `json:"allowDowngrade,omitempty"`
 	Hotfix         bool              `json:"hotfix,omitempty"`
+	Irreversible   bool              `json:"irreversible,omitempty"`
 	Settings       map[string]string `json:"settings"` // digests
 	Hosts          []PlannedHost     `json:"hosts"`
 }

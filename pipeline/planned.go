@@ -23,7 +23,7 @@ func (d *deployment) planFile(before map[string]rpc.ServiceStatus) PlanFile {
 		Version: planVersion, Service: t.Service.Name, Environment: t.Environment,
 		Made: d.p.Now().UTC(), By: d.p.Owner, Shipper: d.p.Version,
 		Release: d.b.Release(), Strategy: t.Rollout.Strategy, Batches: t.Batches(),
-		AllowDowngrade: d.req.AllowDowngrade, Hotfix: d.req.Hotfix, Settings: digested(t.Settings()),
+		AllowDowngrade: d.req.AllowDowngrade, Hotfix: d.req.Hotfix, Irreversible: d.req.Irreversible, Settings: digested(t.Settings()),
 	}
 	for _, s := range t.Rollout.Steps {
 		out.Steps = append(out.Steps, s.String())
@@ -92,6 +92,8 @@ func (d *deployment) openPlan() error {
 	}
 	d.plan = &f
 	d.req.AllowDowngrade, d.req.Hotfix, d.s.hotfix = f.AllowDowngrade, f.Hotfix, f.Hotfix
+	d.req.Irreversible = d.req.Irreversible || f.Irreversible
+	d.p.Target.Rollback.Irreversible = d.p.Target.Rollback.Irreversible || d.req.Irreversible
 	if d.req.Bundle == "" && f.Bundle != "" {
 		if _, err := os.Stat(f.Bundle); err == nil {
 			d.req.Bundle = f.Bundle
@@ -147,6 +149,8 @@ func (d *deployment) everyHost() (back func()) {
 // Plan tells what a deploy would send and do, and changes nothing.
 func (p *Pipeline) Plan(ctx context.Context, req DeployRequest) (Planned, error) {
 	s := newStory("", p.Now, p.Emit)
+	p.Target.Rollback.Irreversible = p.Target.Rollback.Irreversible || req.Irreversible
+	p.warnIrreversible(s, plan(p.Target, nil))
 	if err := p.closed(""); err != nil {
 		s.note(journal.TypeWarning, "", err.Error())
 	}

@@ -45,8 +45,8 @@ func (p *program) request(c *cli.Context) (pipeline.DeployRequest, error) {
 	}
 	err := p.target.CheckFiles()
 	switch {
-	case c.IsSet("plan") && (c.IsSet("release") || c.IsSet("hotfix") || c.IsSet("allow-downgrade")):
-		err = problem.New(problem.Usage, "leave them out, or plan again with them", "--plan says already what --release, --hotfix and --allow-downgrade say")
+	case c.IsSet("plan") && (c.IsSet("release") || c.IsSet("hotfix") || c.IsSet("allow-downgrade") || c.IsSet("irreversible")):
+		err = problem.New(problem.Usage, "leave them out, or plan again with them", "--plan says already what --release, --hotfix, --irreversible and --allow-downgrade say")
 	case c.IsSet("plan") && req.Plan == "":
 		err = problem.New(problem.Usage, "name the file that shipper plan --out wrote", "--plan is empty")
 	case c.IsSet("change") && strings.TrimSpace(req.Change) == "":

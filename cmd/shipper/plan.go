@@ -25,6 +25,7 @@ func (p *program) planCommand() *cli.Command {
 			&cli.Float64Flag{Name: "rate", Usage: "expect `N` requests a second on all hosts together, instead of what comes in five seconds"},
 			&cli.StringFlag{Name: "out", Usage: "write the plan to `FILE`, for deploy --plan"},
 			&cli.BoolFlag{Name: "allow-downgrade", Usage: "with --out: the deploy may release a version below the one that is stable"},
+			&cli.BoolFlag{Name: "irreversible", Usage: "there is no way back behind this release: tell what a failure would mean; with --out: the deploy says so too"},
 			&cli.BoolFlag{Name: "hotfix", Usage: "with --out: the deploy is a hotfix"},
 		},
 		Action: p.simple("plan", p.plan),
