@@ -104,6 +104,7 @@ func TestLogonByABadKDCEnds(t *testing.T) {
 						go k.serve(theirs)
 						return ours
 					})
+					synctest.Wait() // the KDC has counted what it got
 					if want := map[bool]int{true: maxRefusals}[asks]; k.proofs != want {
 						t.Errorf("%d proofs, want %d: %v", k.proofs, want, e)
 					}
