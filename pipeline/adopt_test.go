@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-shipper/shipper/config"
 	"github.com/go-shipper/shipper/journal"
+	"github.com/go-shipper/shipper/lab/ports"
 	"github.com/go-shipper/shipper/problem"
 	"github.com/go-shipper/shipper/rollout"
 )
@@ -15,9 +16,10 @@ import (
 // TestExistingServiceMovesBehindTheRouter: as docs/ROUTER.md tells it, and
 // what happens if the old program is not stopped in time.
 func TestExistingServiceMovesBehindTheRouter(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.steps(config.Step{SetWeight: weight(100)}, config.Step{Pause: forever()})
-	old, err := net.Listen("tcp", "127.0.0.1:0")
+	old, err := net.Listen("tcp", ports.Address(t)) // no port that somebody else gets once it is free
 	if err != nil {
 		t.Fatal(err)
 	}

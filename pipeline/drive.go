@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -95,7 +96,7 @@ func (d *driver) drive(ctx context.Context) rollout.Command {
 			d.step(work, rollout.Tick{})
 		case <-asked:
 			asked = nil
-			timer := time.NewTimer(graceAfterSignal)
+			timer := time.NewTimer(cmp.Or(d.p.Grace, graceAfterSignal))
 			defer timer.Stop()
 			grace = timer.C
 			d.step(work, rollout.Interrupted{Why: context.Cause(ctx).Error()})

@@ -283,13 +283,13 @@ func newBed(t *testing.T) *bed {
 	b.seen = sync.NewCond(&b.mu)
 	b.target = config.Target{
 		Path: "shipper.yaml", Environment: "test",
-		Service:   config.Service{Name: "orders", Mode: "native", StopTimeout: 5 * time.Second, StartTimeout: 20 * time.Second},
-		Checks:    []config.Check{{HTTP: "/healthz", Interval: 10 * time.Millisecond, Timeout: time.Second, Successes: 2, Deadline: 20 * time.Second}},
+		Service:   config.Service{Name: "orders", Mode: "native", StopTimeout: 20 * time.Second, StartTimeout: 2 * time.Minute},
+		Checks:    []config.Check{{HTTP: "/healthz", Interval: 10 * time.Millisecond, Timeout: 10 * time.Second, Successes: 2, Deadline: 2 * time.Minute}},
 		Transport: config.Transport{Type: "local"},
-		Rollout:   config.Rollout{Strategy: "canary", KeepWarm: time.Minute, ParkFor: time.Hour, ProgressDeadline: time.Minute},
+		Rollout:   config.Rollout{Strategy: "canary", KeepWarm: 10 * time.Minute, ParkFor: time.Hour, ProgressDeadline: 10 * time.Minute},
 		Rollback:  config.Rollback{Auto: true, Scope: "fleet", Lease: 20 * time.Second},
 		Retention: config.Retention{Releases: 5},
-		Analysis: config.Analysis{MinRequests: 20, MaxWait: 30 * time.Second, OnInsufficientData: "fail", Signals: []config.Signal{
+		Analysis: config.Analysis{MinRequests: 20, MaxWait: 2 * time.Minute, OnInsufficientData: "fail", Signals: []config.Signal{
 			{Name: "errors", Errors: &config.ErrorLimit{Max: 0.02, Above: 0.01}, Interval: 100 * time.Millisecond, MinRequests: 20},
 		}},
 	}
@@ -312,7 +312,8 @@ func (b *bed) steps(steps ...config.Step) { b.target.Rollout.Steps = steps }
 func (b *bed) pipeline() *Pipeline {
 	return &Pipeline{
 		Target: b.target, Owner: "tester@here", Version: "test", Now: time.Now, Emit: b.emit,
-		Dial: func(_ context.Context, h config.Host) (transport.Conn, error) { return b.machines[h.Name], nil },
+		Grace: time.Minute, // a busy machine takes its time to park
+		Dial:  func(_ context.Context, h config.Host) (transport.Conn, error) { return b.machines[h.Name], nil },
 		Bridge: func(context.Context, transport.Conn, config.Host, bool) (string, error) {
 			return "serve", nil
 		},

@@ -18,10 +18,11 @@ import (
 // A run that ends before its lease has to be renewed has one connection; a
 // longer one renews over a second.
 func TestConnectionsOfARun(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		lease time.Duration
 		want  int64
-	}{{time.Hour, 1}, {5 * time.Second, 2}} {
+	}{{time.Hour, 1}, {20 * time.Second, 2}} {
 		b := newBed(t)
 		b.target.Rollback.Lease = c.lease
 		p := b.pipeline()
@@ -50,8 +51,9 @@ func TestConnectionsOfARun(t *testing.T) {
 // A password that is rotated in the middle of a run pauses it; with the new one
 // in time `resume` goes on.
 func TestRotatedPasswordPauses(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
-	b.target.Rollback.Lease = 16 * time.Second
+	b.target.Rollback.Lease = 24 * time.Second
 	b.target.Analysis.Signals = nil
 	b.steps(config.Step{SetWeight: weight(5)}, config.Step{Pause: pauseFor(time.Hour)}, config.Step{SetWeight: weight(10)})
 	res, err := b.deploy(t.Context(), "1.0.0", nil)
@@ -90,9 +92,10 @@ func TestRotatedPasswordPauses(t *testing.T) {
 // A controller that was away for longer than its lease says so, and takes
 // nothing for its own work that the hosts did without it.
 func TestLeaseRanOutUnheard(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.second()
-	b.target.Rollback.Lease = 6 * time.Second
+	b.target.Rollback.Lease = 20 * time.Second // renewed every 3.3 s
 	b.steps(config.Step{SetWeight: weight(50)}, config.Step{Pause: forever()})
 	res, err := b.deploy(t.Context(), "1.0.0", nil)
 	b.want(res, err, rollout.Promoted, 0)

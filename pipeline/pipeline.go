@@ -52,6 +52,7 @@ type Pipeline struct {
 	Single  bool                    // by one stream, however far away a host is
 	Shelf   packaging.Shelf         // where bundles lie; nil: the folder that builds go to
 	Cache   string                  // folder of what was pushed before; empty: nothing is kept
+	Grace   time.Duration           // in which an interrupted run may still undo; 0: graceAfterSignal
 
 	built string // the bundle of HEAD, once it was made
 	bulk  bulk

@@ -87,6 +87,7 @@ func TestRetryOfWhatNeverStarted(t *testing.T) {
 
 // TestRetryTakesTheRest: a host that has the release keeps it.
 func TestRetryTakesTheRest(t *testing.T) {
+	t.Parallel()
 	b := newSplit(t)
 	b.forget()
 	b.retry("", "")

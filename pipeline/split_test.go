@@ -19,7 +19,7 @@ func newSplit(t *testing.T) *bed {
 		res, err := b.deploy(t.Context(), v, nil)
 		b.want(res, err, rollout.Promoted, 0)
 	}
-	b.target.Rollback.Lease = 4 * time.Second // from here on
+	b.target.Rollback.Lease = 8 * time.Second // from here on
 	p := b.pipeline()
 	p.Emit = func(r journal.Record) {
 		if r.Type == journal.TypePrepared && r.Host == "web2" {
@@ -30,7 +30,7 @@ func newSplit(t *testing.T) *bed {
 	res, err := p.Deploy(t.Context(), DeployRequest{Bundle: b.bundle("1.2.0")})
 	b.want(res, err, rollout.Split, problem.Behind)
 	b.machines["web2"].mend()
-	for deadline := time.Now().Add(time.Minute); ; { // web2 goes back by its lease
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) { // web2 goes back by its lease
 		st, err := b.pipeline().Status(t.Context())
 		if err == nil && st.State == rollout.Split {
 			return b
@@ -42,6 +42,7 @@ func newSplit(t *testing.T) *bed {
 }
 
 func TestSplitRunIsRolledBack(t *testing.T) {
+	t.Parallel()
 	b := newSplit(t)
 	res, err := b.pipeline().Rollback(t.Context(), RollbackRequest{})
 	b.want(res, err, rollout.RolledBack, 0)
@@ -54,6 +55,7 @@ func TestSplitRunIsRolledBack(t *testing.T) {
 }
 
 func TestSplitRunIsFinished(t *testing.T) {
+	t.Parallel()
 	b := newSplit(t)
 	res, err := b.pipeline().Resume(t.Context(), "resume")
 	b.want(res, err, rollout.Promoted, 0)

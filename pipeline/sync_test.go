@@ -117,8 +117,9 @@ func TestHostOwesTheRollback(t *testing.T) {
 // TestLostHostGoesBackByItsLease: the fleet can not tell it, and names it until
 // it did.
 func TestLostHostGoesBackByItsLease(t *testing.T) {
+	t.Parallel()
 	b := newFleet(t)
-	b.target.Rollout.Unreachable, b.target.Rollback.Lease = config.UnreachableFail, 4*time.Second
+	b.target.Rollout.Unreachable, b.target.Rollback.Lease = config.UnreachableFail, 8*time.Second
 	b.forget()
 	p := b.pipeline()
 	p.Target.Rollout.Steps = []config.Step{{Pause: forever()}}
@@ -133,7 +134,7 @@ func TestLostHostGoesBackByItsLease(t *testing.T) {
 	}
 	b.left("1.0.0", "web3", "does not answer")
 	b.machines["web3"].mend()
-	for deadline := time.Now().Add(time.Minute); ; {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		st := b.stable("1.0.0")
 		if st.State == rollout.RolledBack && len(st.Behind) == 0 {
 			break
@@ -150,7 +151,6 @@ func TestLostHostGoesBackByItsLease(t *testing.T) {
 // left behind, if the configuration allows it, and catches up.
 func TestParkedRunGoesOnWithoutAHost(t *testing.T) {
 	b := newFleet(t)
-	b.target.Rollback.Lease = 20 * time.Second // none is waited for
 	b.steps(config.Step{Pause: forever()})
 	b.forget()
 	ctx, interrupt := context.WithCancelCause(t.Context())

@@ -30,7 +30,6 @@ func (b *bed) at(kind string, f func()) *Pipeline {
 // journal and the end of the run go over a new one.
 func TestWireBreaksInAStep(t *testing.T) {
 	b := newBed(t)
-	b.target.Analysis.MaxWait = 4 * time.Second
 	res, err := b.deploy(t.Context(), "1.0.0", nil)
 	b.want(res, err, rollout.Promoted, 0)
 	b.load()

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-shipper/shipper/host/scm"
 )
@@ -61,13 +60,14 @@ var bodies = map[string]func(ctx context.Context, ready func(), args []string) e
 		<-ctx.Done()
 		return nil
 	},
-	"slow-stop": func(ctx context.Context, ready func(), _ []string) error {
+	"slow-stop": func(ctx context.Context, ready func(), args []string) error {
+		c := dial(args[0])
 		ready()
 		<-ctx.Done()
 		if !errors.Is(context.Cause(ctx), scm.ErrStop) {
 			return context.Cause(ctx)
 		}
-		time.Sleep(4 * time.Second) // several checkpoints
+		c.Read(make([]byte, 1)) // until the test hangs up
 		return nil
 	},
 	"panic-when-called": func(_ context.Context, ready func(), args []string) error {

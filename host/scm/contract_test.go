@@ -56,7 +56,7 @@ func testContract(t *testing.T, b bench) {
 	t.Cleanup(func() { os.Remove(dir) })
 	for i, c := range contract {
 		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
 			b := b
 			b.prefix = fmt.Sprintf("%s%d-", b.prefix, i)

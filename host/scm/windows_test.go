@@ -32,7 +32,7 @@ func TestWindowsContract(t *testing.T) {
 
 func one(t *testing.T, args ...string) (context.Context, *scm.Windows, *mgr.Service) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(cancel)
 	w, err := scm.NewWindows()
 	if err != nil {
@@ -68,14 +68,17 @@ func TestWindowsImagePathIsQuoted(t *testing.T) {
 // A running service takes stop, shutdown and preshutdown; one that is slow to
 // stop says all the time that it goes on.
 func TestWindowsPreshutdownAndCheckpoints(t *testing.T) {
-	ctx, w, s := one(t, "slow-stop")
+	l := rendezvous(t)
+	ctx, w, s := one(t, "slow-stop", l.Addr().String())
+	c := meetConn(t, l)
 	st, err := s.Query()
 	if want := svc.AcceptStop | svc.AcceptShutdown | svc.AcceptPreShutdown; err != nil || st.Accepts&want != want {
 		t.Errorf("accepts %b, %v", st.Accepts, err)
 	}
 	stopped := make(chan error, 1)
-	go func() { stopped <- w.Stop(ctx, s.Name, 30*time.Second) }()
-	await(t, ctx, "a checkpoint", func() bool { return checkpoint(t, s) > 1 })
+	go func() { stopped <- w.Stop(ctx, s.Name, 2*time.Minute) }()
+	await(t, ctx, "checkpoints", func() bool { return checkpoint(t, s) > 2 })
+	c.Close()
 	if err := <-stopped; err != nil {
 		t.Errorf("stop: %v", err)
 	}
