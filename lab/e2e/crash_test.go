@@ -20,11 +20,11 @@ import (
 )
 
 // patience bounds how long a test waits for what a host does by itself.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // short is the lease of stories in which it ends: not so short that it ends
 // while the machine is busy with something else.
-const short = "10s"
+const short = "12s"
 
 // settled asks the hosts until cond holds for what they say.
 func settled(t *testing.T, p *project.Project, what string, cond func(*project.Process) bool) *project.Process {
@@ -68,8 +68,9 @@ func noCanary(st *project.Process) bool {
 }
 
 func TestKilledControllerInCanary(t *testing.T) {
-	p := theBench(t).project(t, project.Config{Steps: "[{setWeight: 5}, {pause: {}}]", Lease: short})
+	p := theBench(t).project(t, project.Config{})
 	deploy(t, p, "1.0.0", "", 0)
+	configure(t, p, project.Config{Steps: "[{setWeight: 5}, {pause: {}}]", Lease: short})
 	g, stop := traffic(t, p)
 	killed(t, p, weightOf("", 500))
 	settled(t, p, "the return to stable", lost("1.0.0"))
@@ -132,11 +133,12 @@ func drifts(st *project.Process) (all []journal.Drift) {
 func TestKilledControllerAfterTheFirstBatch(t *testing.T) {
 	b := theBench(t)
 	hosts := b.lab.Hosts()
-	p := b.project(t, project.Config{
-		Steps: "[{setWeight: 5}, {pause: 1s}]", Bake: "0s", Lease: short,
+	p := b.project(t, project.Config{})
+	deploy(t, p, "1.0.0", "", 0)
+	configure(t, p, project.Config{
+		Steps: "[{setWeight: 5}, {pause: 1s}]", Rollout: "  laterSteps: [{setWeight: 5}, {pause: {}}]\n", Bake: "0s", Lease: short,
 		Batches: fmt.Sprintf("[[%s], [%s]]", hosts[0].Name, hosts[1].Name),
 	})
-	deploy(t, p, "1.0.0", "", 0)
 	_, stop := traffic(t, p)
 	killed(t, p, weightOf(hosts[0].Name, 10000))
 	settled(t, p, "the return to stable", lost("1.0.0"))
@@ -172,8 +174,9 @@ func nextDeployWorks(t *testing.T, p *project.Project) {
 }
 
 func TestFrozenControllerIsFenced(t *testing.T) {
-	p := theBench(t).project(t, project.Config{Steps: "[{setWeight: 5}, {pause: {}}]", Lease: short})
+	p := theBench(t).project(t, project.Config{})
 	deploy(t, p, "1.0.0", "", 0)
+	configure(t, p, project.Config{Steps: "[{setWeight: 5}, {pause: {}}]", Lease: short})
 	if err := p.Version(t.Context(), "1.1.0", ""); err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +218,9 @@ func TestInterruptedControllerAborts(t *testing.T) {
 	if err := run.Done(); err != nil || run.Exit() != 5 {
 		t.Errorf("exit code %d, want 5: %v\n%s", run.Exit(), err, story(run))
 	}
-	runs(t, p, "1.0.0")
+	settled(t, p, "the return to stable", func(st *project.Process) bool { // by the hosts, where there was no time for it
+		return st.Exit() == 0 && st.Result().Release.Version == "1.0.0" && noCanary(st)
+	})
 	wantNoneLost(t, stop())
 }
 
@@ -238,8 +243,9 @@ func (b *bench) ownLab(t *testing.T, hosts int) *lab.Lab {
 func TestPowerCutInCanary(t *testing.T) {
 	b := theBench(t)
 	l := b.ownLab(t, 2)
-	p := b.projectOn(t, l.Hosts(), project.Config{Steps: "[{setWeight: 5}, {pause: {}}]", Lease: short})
+	p := b.projectOn(t, l.Hosts(), project.Config{})
 	deploy(t, p, "1.0.0", "", 0)
+	configure(t, p, project.Config{Steps: "[{setWeight: 5}, {pause: {}}]", Lease: short})
 	if err := p.Version(t.Context(), "1.1.0", ""); err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ const twoStages = `environments:
 func newRunner(t *testing.T, b *bench) *runner {
 	t.Helper()
 	hosts := b.lab.Hosts()
-	p := b.project(t, project.Config{Steps: "[{setWeight: 50}]", Bake: "0s"})
+	p := b.project(t, project.Config{Steps: "[{setWeight: 50}]", Bake: "0s", Deadline: "15s"})
 	r := &runner{p: p, act: tool(t, "act"), home: t.TempDir()}
 	file := filepath.Join(p.Dir(), "shipper.yaml")
 	text, err := os.ReadFile(file)

@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/go-shipper/shipper/examples/load"
 	"github.com/go-shipper/shipper/journal"
@@ -24,6 +25,7 @@ func traffic(t *testing.T, p *project.Project) (g *load.Generator, stop func() l
 	})
 	g = load.Start(ctx, load.Options{
 		URLs: p.URLs(), Rate: 200, Posts: 0.1, Body: `{"item":"tea","quantity":1}`, KeepAlive: 32, Short: 12,
+		Timeout: time.Minute, // a host that stalls loses nothing by that
 	})
 	return g, func() load.Report {
 		cancel()

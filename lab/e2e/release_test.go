@@ -36,7 +36,7 @@ func TestGoodCanaryLosesNothing(t *testing.T) {
 }
 
 func TestFailedSmokeCheckNeverMeetsUsers(t *testing.T) {
-	p := theBench(t).project(t, project.Config{})
+	p := theBench(t).project(t, project.Config{Deadline: "15s"})
 	deploy(t, p, "1.0.0", "", 0)
 	g, stop := traffic(t, p)
 	deploy(t, p, "1.1.0", badAtOnce, 3)

@@ -17,7 +17,8 @@ import (
 // TestRecreate: on each host the old instance stops before the new one
 // starts; requests wait for that, forwards and when the controller is killed.
 func TestRecreate(t *testing.T) {
-	p := theBench(t).project(t, project.Config{Strategy: "recreate", Bake: "2s", Lease: short, Service: "  data: exclusive\n"})
+	c := project.Config{Strategy: "recreate", Bake: "2s", Service: "  data: exclusive\n"}
+	p := theBench(t).project(t, c)
 	deploy(t, p, "1.0.0", "", 0)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -26,6 +27,8 @@ func TestRecreate(t *testing.T) {
 	more(t, g, "1.1.0", 50)
 	oneInstance(t, runs(t, p, "1.1.0"))
 
+	c.Bake, c.Lease = "10m", short // it is killed before that, however late
+	configure(t, p, c)
 	if err := p.Version(t.Context(), "1.2.0", ""); err != nil {
 		t.Fatal(err)
 	}

@@ -34,8 +34,8 @@ func (p *Project) yaml(c Config) string {
 		}
 	}
 	b.WriteString("build: {goreleaser: none}\n")
-	fmt.Fprintf(&b, "traffic: {listen: %q, drainTimeout: %s%s}\n", cmp.Or(c.Listen, fmt.Sprintf("0.0.0.0:%d", p.o.Port)), cmp.Or(c.Drain, "5s"), c.Traffic)
-	b.WriteString("checks:\n  - {http: /healthz, interval: 100ms, timeout: 2s, successes: 3, deadline: 15s}\n")
+	fmt.Fprintf(&b, "traffic: {listen: %q, drainTimeout: %s%s}\n", cmp.Or(c.Listen, fmt.Sprintf("0.0.0.0:%d", p.o.Port)), cmp.Or(c.Drain, "30s"), c.Traffic)
+	fmt.Fprintf(&b, "checks:\n  - {http: /healthz, interval: 100ms, timeout: 10s, successes: 3, deadline: %s}\n", cmp.Or(c.Deadline, "1m"))
 	fmt.Fprintf(&b, "rollout:\n  bake: %s\n  keepWarm: %s\n%s", cmp.Or(c.Bake, "3s"), cmp.Or(c.KeepWarm, "10m"), c.Rollout)
 	if c.Strategy != "" {
 		fmt.Fprintf(&b, "  strategy: %s\n", c.Strategy)

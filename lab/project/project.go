@@ -37,6 +37,7 @@ type Config struct {
 	Rollout   string // further lines of rollout, indented by two spaces
 	Away      string // a host that cannot be reached for now
 	Bake      string
+	Deadline  string // of the smoke checks: how long one that fails takes
 	Lease     string
 	KeepWarm  string
 	Batches   string // YAML flow list
